@@ -1,0 +1,1 @@
+"""The pure core: what can be decided without awaiting, in plain functions over frozen values."""

@@ -1,0 +1,277 @@
+"""The one tree of errors that dagflow raises.
+
+::
+
+    DagflowError                    base of all; `.trace` holds the nodes that had completed
+    ├── GraphError                  a graph is wrong; raised when it is built, lists every fault
+    ├── RunError                    a run failed; `.failures` holds every original exception
+    │   ├── NodeError               a node's body raised, or returned what it did not declare
+    │   ├── DepError                a dependency of a node failed
+    │   ├── RecallError             a recalled field found no value in the trace
+    │   ├── StepLimitError          a run took more steps than `max_steps`
+    │   ├── RunTimeout              a run's own deadline passed (also a `TimeoutError`)
+    │   └── StateConflict           two branches wrote one state key and no reducer joins them
+    ├── FillError                   a language model's answer stayed invalid after every repair
+    ├── LMError                     a language model could not be asked or did not answer
+    └── ProcessError                a subprocess could not start, failed, or was given up
+        └── ProcessTimeout          a subprocess passed its deadline (also a `TimeoutError`)
+
+`KeyboardInterrupt`, `SystemExit` and other exceptions that are no `Exception` are never wrapped in any of
+these, and cancellation is never turned into one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import attrs
+
+__all__ = [
+    "DagflowError",
+    "DepError",
+    "Failure",
+    "FillError",
+    "GraphError",
+    "InvalidField",
+    "LMError",
+    "NodeError",
+    "ProcessError",
+    "ProcessTimeout",
+    "RecallError",
+    "RunError",
+    "RunTimeout",
+    "StateConflict",
+    "StepLimitError",
+]
+
+
+class DagflowError(Exception):
+    """Base of every error that dagflow raises on its own account.
+
+    `trace` is the partial trace of the run that the error ended: the nodes that had completed, in order.
+    It is empty for errors that were raised outside a run.
+    """
+
+    trace: tuple[Any, ...] = ()
+
+
+class GraphError(DagflowError):
+    """Raised when a graph, or a set of dependencies, is built and found to be wrong.
+
+    `faults` lists every fault that was found, one sentence each; they are found together, so that a graph
+    is mended in one go. Never raised while a run is under way, except for a graph that the run itself builds.
+    """
+
+    def __init__(self, faults: Sequence[str], *, subject: str = "the graph") -> None:
+        self.faults = tuple(faults)
+        self.subject = subject
+        super().__init__(self.faults, subject)
+
+    def __str__(self) -> str:
+        if len(self.faults) == 1:
+            return f"{self.subject} has a fault: {self.faults[0]}"
+        lines = [f"{self.subject} has {len(self.faults)} faults:", *(f"  - {fault}" for fault in self.faults)]
+        return "\n".join(lines)
+
+
+@attrs.frozen
+class Failure:
+    """One exception that a run saw, with where it came from.
+
+    `field` is the path of the field that asked for the callable, outermost first
+    (`"weather"`, or `"weather.place"` for a dependency of a dependency); empty for a node's own body.
+    """
+
+    exception: BaseException
+    node: str = ""
+    field: str = ""
+    callable: Callable[..., Any] | None = None
+
+    @property
+    def where(self) -> str:
+        """The place of the failure, as `Node.field (callable)`."""
+        place = ".".join(part for part in (self.node, self.field) if part)
+        if self.callable is None:
+            return place
+        name = getattr(self.callable, "__qualname__", None) or repr(self.callable)
+        return f"{place} ({name})" if place else name
+
+
+class RunError(DagflowError):
+    """Base of the errors that end a run.
+
+    `failures` holds everything that had failed when the run ended, the original exceptions in the order in
+    which they were raised; the first of them is the error's `__cause__` where there is one.
+    """
+
+    def __init__(self, message: str, *, failures: Sequence[Failure] = ()) -> None:
+        super().__init__(message)
+        self.failures = tuple(failures)
+
+
+class NodeError(RunError):
+    """Raised when a node's body raises, times out, or returns what its hint does not declare.
+
+    `node` is the name of the node. Not raised for a failing dependency (`DepError`), nor for an invalid
+    answer of a language model (`FillError`).
+    """
+
+    def __init__(self, message: str, *, node: str, failures: Sequence[Failure] = ()) -> None:
+        super().__init__(message, failures=failures)
+        self.node = node
+
+
+class DepError(RunError):
+    """Raised when a dependency fails: it raised, timed out, or gave a value of another type.
+
+    `node` names the node whose fields were being resolved (empty for `resolve_dep`), and each of `failures`
+    has the node, field, callable and original exception of one failed call. Its siblings were cancelled and
+    have finished their clean-up by the time it is raised.
+    """
+
+    def __init__(self, failures: Sequence[Failure], *, node: str = "") -> None:
+        self.node = node
+        lines = [f"{f.where}: {describe(f.exception)}" for f in failures]
+        if len(lines) == 1:
+            message = f"dependency {lines[0]}"
+        else:
+            message = "\n".join([f"{len(lines)} dependencies failed:", *(f"  - {line}" for line in lines)])
+        super().__init__(message, failures=failures)
+
+
+class RecallError(RunError):
+    """Raised when a `Recall` field finds no value of its type in the trace and has no default.
+
+    `node` and `field` name the field; `type` is the type that was looked for.
+    """
+
+    def __init__(self, *, node: str, field: str, type: object, searched: Sequence[str]) -> None:
+        self.node = node
+        self.field = field
+        self.type = type
+        nodes = ", ".join(searched) or "no node has run yet"
+        name = getattr(type, "__name__", None) if not getattr(type, "__args__", None) else None
+        super().__init__(
+            f"{node}.{field} recalls {name or type}, but no earlier node has a plain field of that type "
+            f"(searched, newest first: {nodes}); give the field a default, "
+            f"or let an earlier node carry the value"
+        )
+
+
+class StepLimitError(RunError):
+    """Raised when a run would start more than `max_steps` activations. `limit` is that number."""
+
+    def __init__(self, limit: int, *, node: str) -> None:
+        self.limit = limit
+        self.node = node
+        super().__init__(
+            f"the run reached max_steps={limit} and node {node} was to start next; "
+            f"raise max_steps (None for no limit), or give the loop a way out"
+        )
+
+
+class RunTimeout(RunError, TimeoutError):
+    """Raised when a run's own `timeout` passes. `seconds` is the timeout that was given.
+
+    A deadline that the caller set around the run cancels it as any cancellation does: it is not this error.
+    """
+
+    def __init__(self, seconds: float, *, running: Sequence[str], failures: Sequence[Failure] = ()) -> None:
+        self.seconds = seconds
+        self.running = tuple(running)
+        at = f" while {', '.join(self.running)} ran" if self.running else ""
+        super().__init__(f"the run's timeout of {seconds:g} s passed{at}", failures=failures)
+
+
+class StateConflict(RunError):
+    """Raised when branches that meet wrote different values for one state key that has no reducer.
+
+    `key` is the state key and `writers` are the activations whose writes conflict.
+    """
+
+    def __init__(self, key: str, writers: Sequence[str], *, at: str) -> None:
+        self.key = key
+        self.writers = tuple(writers)
+        self.at = at
+        super().__init__(
+            f"state key {key!r} was written by {' and by '.join(self.writers)}, which meet at {at}; "
+            f"give the key a reducer, or let one of the branches write another key"
+        )
+
+
+@attrs.frozen
+class InvalidField:
+    """One thing that is wrong with a language model's answer: its JSON path and what was expected."""
+
+    path: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.problem}"
+
+
+class FillError(DagflowError):
+    """Raised when a language model's answer is still invalid after the last repair.
+
+    `target` is the name of the type that was to be filled, `invalid` has the path and problem of every
+    invalid field of the last answer, `attempts` counts the answers that were tried, and `answer` is the text
+    of the last one.
+    """
+
+    def __init__(self, target: str, invalid: Sequence[InvalidField], *, attempts: int, answer: str) -> None:
+        self.target = target
+        self.invalid = tuple(invalid)
+        self.attempts = attempts
+        self.answer = answer
+        times = "1 answer" if attempts == 1 else f"{attempts} answers"
+        problems = "\n".join(f"  - {item}" for item in self.invalid)
+        super().__init__(f"no valid {target} in {times} of the language model; the last one has:\n{problems}")
+
+
+class LMError(DagflowError):
+    """Raised when a language model cannot be asked, refuses, or breaks off.
+
+    `status` is the HTTP status or exit status where there is one, `provider_message` is what the provider
+    said, and `retriable` tells whether asking again can help. Not raised for an answer that came whole but
+    is invalid (`FillError`).
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        provider_message: str | None = None,
+        retriable: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.provider_message = provider_message
+        self.retriable = retriable
+
+
+class ProcessError(DagflowError):
+    """Raised when a subprocess cannot be started or ends with a status other than zero.
+
+    `command` is the program and its arguments, `returncode` the exit status (negative for a signal, `None`
+    when it never started), and `stderr` the last part of what it wrote to standard error.
+    """
+
+    def __init__(
+        self, message: str, *, command: Sequence[str], returncode: int | None = None, stderr: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.command = tuple(command)
+        self.returncode = returncode
+        self.stderr = stderr
+
+
+class ProcessTimeout(ProcessError, TimeoutError):
+    """Raised when a subprocess passes its `timeout`; its process group has been ended and reaped."""
+
+
+def describe(exception: BaseException) -> str:
+    """Say an exception's type and message in one line."""
+    text = str(exception)
+    return f"{type(exception).__name__}: {text}" if text else type(exception).__name__

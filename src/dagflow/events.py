@@ -1,0 +1,202 @@
+"""The events of a run: frozen records, numbered in the order in which they happened.
+
+State, trace, timeline and usage are folds over them (`dagflow.core.folds`), and a stream is a view of them as
+they come. A nested run's events stand in the journal of the run that it belongs to, told apart by `run`.
+
+Every event has `seq` (counting from 1 within the journal), `run` (the id of the run or nested run), `wall`
+(seconds since the epoch) and `elapsed` (seconds since the journal began, on the monotonic clock of the event
+loop). `Token` and `Progress` are live only: they are streamed with the `seq` of the event before them, and
+never kept.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import attrs
+
+from dagflow.types import Outcome, Usage
+
+__all__ = [
+    "DependencyCancelled",
+    "DependencyFailed",
+    "DependencyStarted",
+    "DependencySucceeded",
+    "Event",
+    "LMCalled",
+    "NodeCancelled",
+    "NodeFailed",
+    "NodeRetried",
+    "NodeStarted",
+    "NodeSucceeded",
+    "Progress",
+    "RunEnded",
+    "RunStarted",
+    "Token",
+]
+
+
+@attrs.frozen(kw_only=True)
+class Event:
+    """Base of all events."""
+
+    seq: int
+    run: str
+    wall: float
+    elapsed: float
+
+    live: ClassVar[bool] = False
+    """Whether the event is streamed only, and not kept in the journal."""
+
+
+@attrs.frozen(kw_only=True)
+class RunStarted(Event):
+    """A run began. `parent` is the activation that a nested run belongs to (empty for a run of its own)."""
+
+    graph: str
+    fingerprint: str
+    parent: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class RunEnded(Event):
+    """A run ended, one way or another; nothing of it is left by now. `error` is the text of what ended it."""
+
+    outcome: Outcome
+    error: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class NodeStarted(Event):
+    """An activation began its `attempt` (counting from 1); `parents` are the activations before it."""
+
+    node: str
+    activation: str
+    attempt: int
+    parents: tuple[str, ...]
+
+
+@attrs.frozen(kw_only=True)
+class NodeSucceeded(Event):
+    """An activation ended well. `value` is the node with its fields filled, `targets` the nodes that follow.
+
+    `duration` is in seconds and counts all attempts.
+    """
+
+    node: str
+    activation: str
+    attempt: int
+    value: Any
+    targets: tuple[str, ...]
+    duration: float
+
+
+@attrs.frozen(kw_only=True)
+class NodeRetried(Event):
+    """An attempt failed with `error`, and the next one begins after `delay` seconds."""
+
+    node: str
+    activation: str
+    attempt: int
+    error: str
+    delay: float
+
+
+@attrs.frozen(kw_only=True)
+class NodeFailed(Event):
+    """The last attempt of an activation failed with `error`."""
+
+    node: str
+    activation: str
+    attempt: int
+    error: str
+    duration: float
+
+
+@attrs.frozen(kw_only=True)
+class NodeCancelled(Event):
+    """An activation was cancelled, and has finished its clean-up."""
+
+    node: str
+    activation: str
+    attempt: int
+    duration: float
+
+
+@attrs.frozen(kw_only=True)
+class DependencyStarted(Event):
+    """A dependency was called. `name` is the callable's, `activation` the first that asked for it.
+
+    `dependency` identifies the call within the run, and `needs` holds the `dependency` of its own inputs.
+    """
+
+    dependency: str
+    name: str
+    activation: str
+    needs: tuple[str, ...]
+
+
+@attrs.frozen(kw_only=True)
+class DependencySucceeded(Event):
+    """A dependency's value is there; `duration` is in seconds."""
+
+    dependency: str
+    name: str
+    activation: str
+    duration: float
+
+
+@attrs.frozen(kw_only=True)
+class DependencyFailed(Event):
+    """A dependency failed with `error`."""
+
+    dependency: str
+    name: str
+    activation: str
+    error: str
+    duration: float
+
+
+@attrs.frozen(kw_only=True)
+class DependencyCancelled(Event):
+    """A dependency's call was cancelled, and has finished its clean-up."""
+
+    dependency: str
+    name: str
+    activation: str
+    duration: float
+
+
+@attrs.frozen(kw_only=True)
+class LMCalled(Event):
+    """A language model answered one request; `duration` is in seconds."""
+
+    node: str
+    activation: str
+    model: str
+    purpose: str
+    usage: Usage
+    duration: float
+
+
+@attrs.frozen(kw_only=True)
+class Token(Event):
+    """A piece of a language model's answer, as it streams in."""
+
+    node: str
+    activation: str
+    text: str
+
+    live: ClassVar[bool] = True
+
+
+@attrs.frozen(kw_only=True)
+class Progress(Event):
+    """A note from a running activation; `fraction` is between 0 and 1 where it is known."""
+
+    node: str
+    activation: str
+    message: str
+    fraction: float | None = None
+
+    live: ClassVar[bool] = True

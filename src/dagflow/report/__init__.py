@@ -1,0 +1,1 @@
+"""Reports: pictures of graphs and accounts of runs."""

@@ -1,0 +1,1 @@
+"""Testing support, part of the public API: fakes, fault plans, virtual clocks and leak checks."""
