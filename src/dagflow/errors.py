@@ -46,35 +46,6 @@ __all__ = [
 ]
 
 
-class DagflowError(Exception):
-    """Base of every error that dagflow raises on its own account.
-
-    `trace` is the partial trace of the run that the error ended: the nodes that had completed, in order.
-    It is empty for errors that were raised outside a run.
-    """
-
-    trace: tuple[Any, ...] = ()
-
-
-class GraphError(DagflowError):
-    """Raised when a graph, or a set of dependencies, is built and found to be wrong.
-
-    `faults` lists every fault that was found, one sentence each; they are found together, so that a graph
-    is mended in one go. Never raised while a run is under way, except for a graph that the run itself builds.
-    """
-
-    def __init__(self, faults: Sequence[str], *, subject: str = "the graph") -> None:
-        self.faults = tuple(faults)
-        self.subject = subject
-        super().__init__(self.faults, subject)
-
-    def __str__(self) -> str:
-        if len(self.faults) == 1:
-            return f"{self.subject} has a fault: {self.faults[0]}"
-        lines = [f"{self.subject} has {len(self.faults)} faults:", *(f"  - {fault}" for fault in self.faults)]
-        return "\n".join(lines)
-
-
 @attrs.frozen
 class Failure:
     """One exception that a run saw, with where it came from.
@@ -98,12 +69,40 @@ class Failure:
         return f"{place} ({name})" if place else name
 
 
-class RunError(DagflowError):
-    """Base of the errors that end a run.
+class DagflowError(Exception):
+    """Base of every error that dagflow raises on its own account.
 
-    `failures` holds everything that had failed when the run ended, the original exceptions in the order in
-    which they were raised; the first of them is the error's `__cause__` where there is one.
+    `trace` is the partial trace of the run that the error ended: the nodes that had completed, in order.
+    `failures` holds everything that had failed when the run ended, each with its original exception and where
+    it came from. `run` is the id of that run. All are empty for errors that were raised outside a run.
     """
+
+    trace: tuple[Any, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    run: str = ""
+
+
+class GraphError(DagflowError):
+    """Raised when a graph, or a set of dependencies, is built and found to be wrong.
+
+    `faults` lists every fault that was found, one sentence each; they are found together, so that a graph
+    is mended in one go. Never raised while a run is under way, except for a graph that the run itself builds.
+    """
+
+    def __init__(self, faults: Sequence[str], *, subject: str = "the graph") -> None:
+        self.faults = tuple(faults)
+        self.subject = subject
+        super().__init__(self.faults, subject)
+
+    def __str__(self) -> str:
+        if len(self.faults) == 1:
+            return f"{self.subject} has a fault: {self.faults[0]}"
+        lines = [f"{self.subject} has {len(self.faults)} faults:", *(f"  - {fault}" for fault in self.faults)]
+        return "\n".join(lines)
+
+
+class RunError(DagflowError):
+    """Base of the errors that end a run; the first of its `failures` is its `__cause__`, where there is one."""
 
     def __init__(self, message: str, *, failures: Sequence[Failure] = ()) -> None:
         super().__init__(message)

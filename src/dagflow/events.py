@@ -80,13 +80,14 @@ class NodeStarted(Event):
 class NodeSucceeded(Event):
     """An activation ended well. `value` is the node with its fields filled, `targets` the nodes that follow.
 
-    `duration` is in seconds and counts all attempts.
+    `result` is the next node, where a body made it itself. `duration` is in seconds and counts all attempts.
     """
 
     node: str
     activation: str
     attempt: int
     value: Any
+    result: Any
     targets: tuple[str, ...]
     duration: float
 

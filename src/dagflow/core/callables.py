@@ -53,7 +53,7 @@ def name_of(fn: object) -> str:
     if isinstance(fn, types.MethodType) and not isinstance(fn.__self__, type):
         return f"{type(fn.__self__).__name__}.{fn.__name__}"
     name = getattr(fn, "__qualname__", None) or getattr(fn, "__name__", None)
-    return str(name).replace("<locals>.", "").rpartition(".<lambda>")[-1] if name else type(fn).__qualname__
+    return str(name).rpartition("<locals>.")[-1] if name else type(fn).__qualname__
 
 
 def look_at(fn: Callable[..., Any], namespace: Mapping[str, Any]) -> Callee:
@@ -71,8 +71,9 @@ def look_at(fn: Callable[..., Any], namespace: Mapping[str, Any]) -> Callee:
     faults: list[str] = []
     hints_of = functools.partial(_evaluate, function=function, namespace=namespace, name=name, faults=faults)
     parameters = tuple(_dependency_parameters(signature, hints_of, name, faults))
-    if isinstance(fn, type):
-        return Callee("sync", fn, parameters, tuple(faults))
+    called = _without_partials(fn)
+    if isinstance(called, type):
+        return Callee("sync", called, parameters, tuple(faults))
     returns = hints_of(signature.return_annotation, "return annotation")
     kind, returns = _kind_and_result(fn, function, returns, name, faults)
     if returns is MISSING and not faults:
@@ -80,10 +81,15 @@ def look_at(fn: Callable[..., Any], namespace: Mapping[str, Any]) -> Callee:
     return Callee(kind, returns, parameters, tuple(faults))
 
 
-def _underlying_function(fn: Any) -> Any:
-    """The function whose module and code tell the truth about `fn`."""
+def _without_partials(fn: Any) -> Any:
     while isinstance(fn, functools.partial):
         fn = fn.func
+    return fn
+
+
+def _underlying_function(fn: Any) -> Any:
+    """The function whose module and code tell the truth about `fn`."""
+    fn = _without_partials(fn)
     if isinstance(fn, type):
         return fn.__init__  # type: ignore[misc]  # read, never called
     if not isinstance(fn, (types.FunctionType, types.MethodType, types.BuiltinFunctionType)):
@@ -103,7 +109,7 @@ def _evaluate(
     except NameError as error:
         faults.append(
             f"{name}: the name {error.name!r} in its {place} is not known; "
-            f"import it in the module, or pass Graph(..., namespace=locals())"
+            f"import it in the module, or pass namespace=locals()"
         )
     except Exception as error:
         faults.append(f"{name}: its {place} {annotation!r} cannot be evaluated: {error}")
@@ -139,6 +145,8 @@ def _dependency_parameters(
             faults.append(f"{name}: parameter {parameter.name!r} is marked Dep without a callable; write Dep(fn)")
         if markers:
             positional = parameter.kind is parameter.POSITIONAL_ONLY
+            if positional and len(found) < list(signature.parameters).index(parameter.name):
+                faults.append(f"{name}: positional-only parameter {parameter.name!r} follows one that has no Dep")
             found.append(Parameter(parameter.name, plain, markers[0], positional))
         elif parameter.default is MISSING and len(faults) == known:
             faults.append(
@@ -171,8 +179,7 @@ def _kind_and_result(fn: Any, function: Any, returns: Any, name: str, faults: li
 
 def _direct_function(fn: Any) -> Any:
     """The function that a call of `fn` enters first, with its decorators."""
-    while isinstance(fn, functools.partial):
-        fn = fn.func
+    fn = _without_partials(fn)
     if not isinstance(fn, (types.FunctionType, types.MethodType)):
         fn = getattr(type(fn), "__call__", fn)
     return fn

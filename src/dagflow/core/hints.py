@@ -238,7 +238,7 @@ def value_test(hint: Any) -> Callable[[object], bool] | None:
     hint = _plain(hint)
     if hint is Any or hint is object:
         return None
-    if isinstance(hint, type) and hint not in (float, int) and not _is_special(hint):
+    if isinstance(hint, type) and hint is not float and not _is_special(hint):
         plain: type = hint
         return lambda value: isinstance(value, plain)
     return lambda value: is_instance(value, hint)

@@ -15,7 +15,7 @@ from dagflow.core.markers import DESCRIPTION, MARKER, UNSET, Dep, Recall
 from dagflow.core.node import Node, has_empty_body
 from dagflow.errors import GraphError
 
-__all__ = ["Body", "Input", "body_of", "inputs", "plain_names_required", "routes"]
+__all__ = ["Body", "Input", "body_of", "inputs", "instruction_of", "plain_names_required", "routes"]
 
 
 @attrs.frozen
@@ -87,6 +87,11 @@ def plain_names_required(cls: type[Node]) -> tuple[str, ...]:
     return required
 
 
+def instruction_of(cls: type[Node]) -> str:
+    """What a language model is told to do when it fills `cls`: its configured instruction, or its name."""
+    return cls.node_config.instruction or cls.__name__
+
+
 def _namespaces(cls: type, namespace: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [vars(cls), hints.module_namespace(cls), {cls.__name__: cls}, namespace]
 
@@ -110,7 +115,7 @@ def _input(
     except NameError as error:
         faults.append(
             f"{place}: the name {error.name!r} in its hint is not known; "
-            f"import it in the module, or pass Graph(..., namespace=locals())"
+            f"import it in the module, or pass namespace=locals()"
         )
     except Exception as error:
         faults.append(f"{place}: its hint {attribute.type!r} cannot be evaluated: {error}")
@@ -162,7 +167,7 @@ def routes(cls: type[Node], namespace: Mapping[str, Any] | None = None) -> tuple
         raise _fault(
             cls,
             f"returns {annotation!r}, where the name {error.name!r} is not known; "
-            f"import it in the module, or pass Graph(..., namespace=locals())",
+            f"import it in the module, or pass namespace=locals()",
         ) from error
     except Exception as error:
         raise _fault(cls, f"has a return hint {annotation!r} that cannot be evaluated: {error}") from error

@@ -1,0 +1,160 @@
+"""What an activation needs to know about its run, and how code inside a run finds it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Protocol
+
+import attrs
+
+from dagflow.events import LMCalled, Progress, Token
+from dagflow.kernel.journal import Journal
+from dagflow.kernel.limits import Limit, Permit
+from dagflow.types import Usage
+
+if TYPE_CHECKING:
+    from dagflow.kernel.resolve import Resolver
+
+__all__ = [
+    "ActivationContext",
+    "FrontEnd",
+    "RunContext",
+    "current_activation",
+    "progress",
+    "record_lm_call",
+    "resolve_inputs",
+    "stream_token",
+]
+
+
+class FrontEnd(Protocol):
+    """What the front end that compiled a program knows about one run of it, and the kernel does not."""
+
+    async def resolve_inputs(self, activation: ActivationContext, target: type[Any]) -> dict[str, Any]:
+        """Give the values of a node type's dependency and recall fields."""
+
+    async def make_node(self, target: type[Any], resolved: dict[str, Any]) -> Any:
+        """Make a node that is itself a dependency, from the values of its dependency fields."""
+
+
+@attrs.frozen(eq=False)
+class RunContext:
+    """One run: its journal, its dependencies, its limit, and the language model that it was given.
+
+    `id` is a path: a nested run's begins with its parent's.
+    """
+
+    id: str
+    name: str
+    journal: Journal
+    resolver: Resolver
+    front: FrontEnd
+    limit: Limit | None
+    lm: Any = attrs.field(default=None, repr=False)
+
+
+@attrs.frozen(eq=False)
+class ActivationContext:
+    """One attempt of one activation, or one dependency call of it.
+
+    `permit` is what it works under, where there is a limit, and `dependency` the callable that is called.
+    """
+
+    run: RunContext
+    node: str
+    activation: str
+    attempt: int
+    permit: Permit | None = None
+    dependency: Callable[..., Any] | None = None
+    nested: itertools.count[int] = attrs.field(factory=lambda: itertools.count(1), repr=False)
+
+    def calling(self, dependency: Callable[..., Any] | None, permit: Permit | None) -> ActivationContext:
+        """The context of a dependency call, or of a body, under its own permit."""
+        return ActivationContext(
+            self.run, self.node, self.activation, self.attempt, permit, dependency, self.nested
+        )
+
+    def nested_run_id(self, name: str) -> str:
+        """A new id for a run that this activation starts, the same whenever the activation is run again."""
+        return f"{self.run.id}/{self.activation}/{name}.{next(self.nested)}"
+
+
+# Nested runs, and helpers called from a body, find their activation here; nothing else travels this way.
+_current: ContextVar[ActivationContext | None] = ContextVar("dagflow_activation", default=None)
+
+
+def current_activation() -> ActivationContext | None:
+    """The activation that the calling code works for, or `None` outside of any run."""
+    return _current.get()
+
+
+def enter_activation(activation: ActivationContext) -> None:
+    """Make `activation` the current one, in the calling context; meant for a context of its own."""
+    _current.set(activation)
+
+
+async def progress(message: str, fraction: float | None = None) -> None:
+    """Tell those who stream the run how far the current node has come.
+
+    `fraction` is between 0 and 1. The event is live only: it is not kept in the journal. Waits while a
+    consumer of the stream is behind; outside a run it does nothing.
+    """
+    activation = _current.get()
+    if activation is None:
+        return
+    journal = activation.run.journal
+    journal.record(
+        Progress,
+        activation.run.id,
+        node=activation.node,
+        activation=activation.activation,
+        message=message,
+        fraction=fraction,
+    )
+    await journal.settle()
+
+
+async def stream_token(text: str) -> None:
+    """Stream a piece of a language model's answer as a live event; meant for adapters.
+
+    Waits while a consumer of the stream is behind; outside a run it does nothing.
+    """
+    activation = _current.get()
+    if activation is None:
+        return
+    journal = activation.run.journal
+    journal.record(Token, activation.run.id, node=activation.node, activation=activation.activation, text=text)
+    await journal.settle()
+
+
+def record_lm_call(*, model: str, purpose: str, usage: Usage, duration: float) -> None:
+    """Record what one request to a language model used; `duration` is in seconds. Nothing outside a run."""
+    activation = _current.get()
+    if activation is None:
+        return
+    activation.run.journal.record(
+        LMCalled,
+        activation.run.id,
+        node=activation.node,
+        activation=activation.activation,
+        model=model,
+        purpose=purpose,
+        usage=usage,
+        duration=duration,
+    )
+
+
+async def resolve_inputs(target: type[Any], *, lm: Any = None) -> dict[str, Any]:
+    """Resolve the dependency and recall fields of a node type through the current run.
+
+    Outside a run its dependencies are resolved alone, as `resolve_fields` does, with `lm` for those that are
+    nodes themselves. Raises `DepError` and `RecallError`.
+    """
+    activation = _current.get()
+    if activation is not None:
+        return await activation.run.front.resolve_inputs(activation, target)
+    from dagflow.kernel.standalone import resolve_fields
+
+    return await resolve_fields(target, lm=lm)

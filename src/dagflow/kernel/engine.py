@@ -1,0 +1,223 @@
+"""The engine: feeds the schedule with what happened, and runs what it answers, in the run's one task group."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import copy_context
+from typing import Any
+
+import anyio
+import attrs
+from anyio.abc import TaskGroup
+
+from dagflow.core.plan import Plan
+from dagflow.core.schedule import Activation, Schedule
+from dagflow.errors import DagflowError, Failure, NodeError, StepLimitError, describe
+from dagflow.events import NodeCancelled, NodeFailed, NodeRetried, NodeStarted, NodeSucceeded
+from dagflow.kernel.cancellation import is_cancellation
+from dagflow.kernel.context import ActivationContext, RunContext, enter_activation
+from dagflow.kernel.isolation import run_isolated
+from dagflow.kernel.limits import Limit
+from dagflow.kernel.retry import retry_wait
+from dagflow.kernel.workers import Workers
+from dagflow.types import Retry
+
+__all__ = ["Engine", "NodeBody", "Program", "Step"]
+
+
+@attrs.frozen
+class Step:
+    """What an activation came to: its `value`, the `targets` that follow, and its `writes` to the state.
+
+    `value` is kept in the trace. `result` is what the node's body gave, for those that follow.
+    """
+
+    value: Any = None
+    targets: tuple[str, ...] = ()
+    writes: Mapping[str, Any] = attrs.field(factory=dict)
+    result: Any = None
+
+
+@attrs.frozen(eq=False)
+class NodeBody:
+    """How a node is run: `work` is given the activation and its context, anew for each attempt.
+
+    `timeout` is in seconds and bounds each attempt. `max_concurrency` bounds the activations of the node that
+    are under way at once.
+    """
+
+    work: Callable[[Activation, ActivationContext], Awaitable[Step]]
+    timeout: float | None = None
+    retry: Retry | None = None
+    max_concurrency: int | None = None
+
+
+@attrs.frozen(eq=False)
+class Program:
+    """What a front end compiles to: a plan, and one body for each of its nodes."""
+
+    name: str
+    plan: Plan
+    bodies: Mapping[str, NodeBody]
+
+
+class Engine:
+    """Drives one run of a program.
+
+    The first failure cancels what is under way, waits for its clean-up and starts nothing more; everything
+    that had failed by then is in the error. An exception that is no `Exception` is raised as it is.
+    """
+
+    def __init__(self, program: Program, run: RunContext, group: TaskGroup, max_steps: int | None) -> None:
+        self.schedule = Schedule(program.plan)
+        self._bodies = program.bodies
+        self._run = run
+        self._scope = group.cancel_scope
+        self._workers = Workers(group, self._activate)
+        self._max_steps = max_steps
+        self._steps = 0
+        self._limits = {
+            name: Limit(body.max_concurrency) for name, body in program.bodies.items() if body.max_concurrency
+        }
+        self._failed: list[DagflowError] = []
+        self._fatal: BaseException | None = None
+        self.failed_first = False
+        """Whether a failure ended the run, and not a cancellation that it had begun to obey."""
+
+    async def drive(self) -> None:
+        """Start the run and work on it; what others still do is awaited by leaving the task group."""
+        self._admit(self.schedule.start())
+        await self._workers.drain()
+
+    def raise_failure(self) -> None:
+        """Raise what ended the run, if anything did; meant for after the task group."""
+        if self._fatal is not None:
+            raise self._fatal
+        if not self._failed:
+            return
+        first = self._failed[0]
+        first.failures = self.failures
+        raise first
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """Everything that has failed, in the order in which it did."""
+        return tuple(failure for error in self._failed for failure in error.failures)
+
+    def _admit(self, activations: list[Activation]) -> None:
+        """Queue what starts now, up to the step limit."""
+        if self._failed or self._fatal:
+            return
+        self._steps += len(activations)
+        if self._max_steps is not None and self._steps > self._max_steps:
+            beyond = activations[self._max_steps - self._steps]
+            self._stop(StepLimitError(self._max_steps, node=beyond.id))
+            return
+        self._workers.add(activations)
+
+    def _stop(self, error: DagflowError) -> None:
+        error.run = self._run.id
+        self._failed.append(error)
+        self._cancel()
+
+    def _cancel(self) -> None:
+        self.failed_first = self.failed_first or not self._scope.cancel_called
+        self._workers.clear()
+        self._scope.cancel()
+
+    async def _activate(self, activation: Activation) -> None:
+        """Run an activation to its end; only cancellation is raised from here."""
+        limit = self._limits.get(activation.node)
+        if limit is None:
+            await self._attempt_until_over(activation)
+            return
+        await limit.acquire()
+        try:
+            await self._attempt_until_over(activation)
+        finally:
+            limit.release()
+
+    async def _attempt_until_over(self, activation: Activation) -> None:
+        body, journal, run = self._bodies[activation.node], self._run.journal, self._run.id
+        began, attempt, name, identity = journal.elapsed, 0, activation.node, activation.id
+        parents = tuple(parent.id for parent in activation.parents)
+        wait: float | None = None
+        while True:
+            attempt += 1
+            journal.record(NodeStarted, run, node=name, activation=identity, attempt=attempt, parents=parents)
+            try:
+                if wait is not None:
+                    await anyio.sleep(wait)
+                step = await self._attempt(body, activation, attempt)
+            except BaseException as error:
+                failed = {"node": name, "activation": identity, "attempt": attempt}
+                if is_cancellation(error):
+                    duration = journal.elapsed - began
+                    journal.record(NodeCancelled, run, duration=duration, **failed)
+                    raise
+                wait = retry_wait(body.retry, attempt, error) if isinstance(error, Exception) else None
+                if wait is not None:
+                    journal.record(NodeRetried, run, error=describe(error), delay=wait, **failed)
+                    continue
+                journal.record(NodeFailed, run, error=describe(error), duration=journal.elapsed - began, **failed)
+                self._fail(activation, error)
+                return
+            if self._scope.cancel_called:
+                # The body swallowed its cancellation. What it gave comes too late to count.
+                duration = journal.elapsed - began
+                journal.record(
+                    NodeCancelled, run, node=name, activation=identity, attempt=attempt, duration=duration
+                )
+                return
+            journal.record(
+                NodeSucceeded,
+                run,
+                node=name,
+                activation=identity,
+                attempt=attempt,
+                value=step.value,
+                result=step.result,
+                targets=step.targets,
+                duration=journal.elapsed - began,
+            )
+            if journal.congested:
+                await journal.settle()
+            self._admit(self.schedule.succeeded(activation, step.targets, step.writes))
+            return
+
+    async def _attempt(self, body: NodeBody, activation: Activation, attempt: int) -> Step:
+        context = ActivationContext(self._run, activation.node, activation.id, attempt)
+        isolated = copy_context()
+        isolated.run(enter_activation, context)
+        if body.timeout is None:
+            return await run_isolated(isolated, body.work, activation, context)
+        with anyio.CancelScope(deadline=anyio.current_time() + body.timeout) as scope:
+            step = await run_isolated(isolated, body.work, activation, context)
+        if scope.cancel_called:  # also where the body swallowed its cancellation
+            raise TimeoutError(f"it passed its timeout of {body.timeout:g} s")
+        return step
+
+    def _fail(self, activation: Activation, error: BaseException) -> None:
+        self.schedule.failed(activation)
+        if not isinstance(error, (Exception, anyio.get_cancelled_exc_class())):
+            self._fatal = self._fatal or error
+            self._cancel()
+            return
+        self._stop(_as_failure(activation, error))
+
+
+def _as_failure(activation: Activation, error: BaseException) -> DagflowError:
+    """Turn what an activation raised into the error of its run.
+
+    An error of ours is kept, unless it is that of a nested run: that one names the nodes of another graph.
+    """
+    if isinstance(error, DagflowError) and not error.run:
+        if not error.failures:
+            error.failures = (Failure(error, activation.node),)
+        if not hasattr(error, "node"):
+            error.add_note(f"in node {activation.id}")
+        return error
+    message = f"node {activation.id} failed: {describe(error)}"
+    wrapped = NodeError(message, node=activation.node, failures=(Failure(error, activation.node),))
+    wrapped.__cause__ = error
+    return wrapped

@@ -1,0 +1,158 @@
+"""The journal: the append-only record of one run's events, in memory, and the streams that follow it."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from types import TracebackType
+from typing import Any
+
+import anyio
+
+from dagflow.events import Event
+
+__all__ = ["Journal", "Subscription"]
+
+
+class Journal:
+    """The events of a run and of the runs nested in it, numbered in the order in which they happened.
+
+    Recording is synchronous, so that an event stands before anything that follows from it can start.
+    Backpressure is apart from it: whoever records calls `settle()` where it can wait, which returns at once
+    unless a follower has fallen behind (`congested`).
+    """
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.congested = False
+        self._began = anyio.current_time()
+        self._wall = time.time()
+        self._followers: list[Subscription] = []
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the journal began, on the event loop's clock."""
+        return anyio.current_time() - self._began
+
+    def record(self, kind: type[Event], run: str, **fields: Any) -> None:
+        """Append an event of `run`; a live one is only handed to those who follow now."""
+        elapsed = self.elapsed
+        seq = len(self.events) + (not kind.live)
+        event = kind(seq=seq, run=run, wall=self._wall + elapsed, elapsed=elapsed, **fields)
+        if not kind.live:
+            self.events.append(event)
+        for follower in self._followers:
+            follower.offer(event)
+
+    def of(self, run: str) -> tuple[Event, ...]:
+        """The recorded events of `run` and of the runs nested in it."""
+        return tuple(event for event in self.events if belongs(event, run))
+
+    def follow(self, run: str, *, after: int = 0, capacity: int = 256) -> Subscription:
+        """Follow the events of `run`, from the first whose `seq` is above `after`; recorded ones come first."""
+        return Subscription(self, run, after, capacity)
+
+    async def settle(self) -> None:
+        """Wait until every follower has room again."""
+        while self.congested:
+            behind = [follower for follower in self._followers if follower.is_full]
+            if not behind:
+                self.congested = False
+                return
+            await behind[0].drained()
+
+    def attach(self, follower: Subscription) -> None:
+        """Hand every new event to `follower` too."""
+        self._followers.append(follower)
+
+    def detach(self, follower: Subscription) -> None:
+        """Forget `follower`; a run that waits for it goes on."""
+        if follower in self._followers:
+            self._followers.remove(follower)
+
+
+def belongs(event: Event, run: str) -> bool:
+    """Tell whether an event is of `run` or of a run nested in it."""
+    return event.run == run or event.run.startswith(run + "/")
+
+
+class Subscription:
+    """An ordered view of a run's events: those recorded before it began, then each as it happens.
+
+    Recorded events are read from the journal itself, so that a late follower misses none and sees none twice;
+    only live ones are buffered. When more than `capacity` events wait, the run waits too.
+    """
+
+    def __init__(self, journal: Journal, run: str, after: int, capacity: int) -> None:
+        if capacity < 1:
+            raise ValueError(f"a stream's buffer must hold at least 1 event, not {capacity}")
+        self._journal = journal
+        self._run = run
+        self._position = after
+        self._capacity = capacity
+        self._live: deque[Event] = deque()
+        self._finished = False
+        self._arrival = anyio.Event()
+        self._departure = anyio.Event()
+
+    def __enter__(self) -> Subscription:
+        self._journal.attach(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._journal.detach(self)
+        self._departure.set()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether as many events wait as the buffer holds."""
+        return len(self._journal.events) - self._position + len(self._live) >= self._capacity
+
+    def offer(self, event: Event) -> None:
+        """Take note of a new event, and tell the journal when the buffer is full."""
+        if event.live and belongs(event, self._run):
+            self._live.append(event)
+        if self.is_full:
+            self._journal.congested = True
+        self._arrival.set()
+
+    def finish(self) -> None:
+        """Let the iteration end after the events that are there."""
+        self._finished = True
+        self._arrival.set()
+
+    async def drained(self) -> None:
+        """Wait until the buffer has room, or its reader is gone."""
+        if self._departure.is_set():
+            self._departure = anyio.Event()
+        await self._departure.wait()
+
+    def __aiter__(self) -> Subscription:
+        return self
+
+    async def __anext__(self) -> Event:
+        while True:
+            event = self._take()
+            if event is not None:
+                self._departure.set()
+                return event
+            if self._finished:
+                raise StopAsyncIteration
+            if self._arrival.is_set():
+                self._arrival = anyio.Event()
+            await self._arrival.wait()
+
+    def _take(self) -> Event | None:
+        """The next event: a live one when all that was recorded before it has been read."""
+        events = self._journal.events
+        while True:
+            if self._live and self._live[0].seq <= self._position:
+                return self._live.popleft()
+            if self._position >= len(events):
+                return None
+            event = events[self._position]
+            self._position += 1
+            if belongs(event, self._run):
+                return event
