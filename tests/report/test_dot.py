@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from dagflow.report.dot import to_dot
+from dagflow.core.drawing.dot import to_dot
 from dagflow.types import EdgeShape, GraphShape, NodeShape
 
 SVG = "{http://www.w3.org/2000/svg}"

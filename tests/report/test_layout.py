@@ -9,7 +9,7 @@ from math import dist
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dagflow.core.layout import Box, Layout, Link, lay_out
+from dagflow.core.drawing.layout import Box, Layout, Link, lay_out
 
 SIZE = (80.0, 40.0)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dagflow.report.mermaid import to_mermaid
+from dagflow.core.drawing.mermaid import to_mermaid
 from dagflow.types import EdgeShape, GraphShape, NodeShape
 
 WAKE = GraphShape(

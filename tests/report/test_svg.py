@@ -8,7 +8,8 @@ from xml.etree import ElementTree
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dagflow.report.svg import printable, text_width, to_svg
+from dagflow.core.drawing.svg import to_svg
+from dagflow.core.drawing.text import printable, text_width
 from dagflow.types import EdgeShape, GraphShape, NodeShape
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -112,19 +112,19 @@ class Graph:
 
     def to_mermaid(self) -> str:
         """Draw the graph as a Mermaid flowchart."""
-        from dagflow.report.mermaid import to_mermaid
+        from dagflow.core.drawing.mermaid import to_mermaid
 
         return to_mermaid(self.shape())
 
     def to_dot(self) -> str:
         """Draw the graph in Graphviz's DOT language."""
-        from dagflow.report.dot import to_dot
+        from dagflow.core.drawing.dot import to_dot
 
         return to_dot(self.shape())
 
     def to_svg(self) -> str:
         """Draw the graph as an SVG document, without any other program."""
-        from dagflow.report.svg import to_svg
+        from dagflow.core.drawing.svg import to_svg
 
         return to_svg(self.shape())
 

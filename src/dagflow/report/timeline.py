@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 import attrs
 
-from dagflow.report.svg import DETAIL_INK, document, printable, shorten, text_width
+from dagflow.core.drawing.svg import DETAIL_INK, document
+from dagflow.core.drawing.text import printable, shorten, text_width
 from dagflow.types import Span, Timeline
 
 __all__ = ["human_duration", "render_timeline", "timeline_svg"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dagflow.report.svg import printable
+from dagflow.core.drawing.text import printable
 from dagflow.types import EdgeShape, GraphShape, NodeShape
 
 __all__ = ["to_dot"]
