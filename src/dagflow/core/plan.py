@@ -48,6 +48,7 @@ class Tables:
     and `leaving` the homes that its own edges lead to, once for each edge.
     """
 
+    names: tuple[str, ...]
     targets: tuple[Mapping[str, int], ...]
     is_join: tuple[bool, ...]
     arrival_rank: Mapping[int, Mapping[int, int]]
@@ -58,6 +59,7 @@ class Tables:
     gates: Mapping[int, Gate]
     bits: Mapping[int, int]
     members: Mapping[int, tuple[int, ...]]
+    entrances: Mapping[int, Gate]
 
 
 @attrs.frozen(eq=False)
@@ -249,7 +251,9 @@ def _tables(
     for homes in leaving.values():
         for target in homes:
             open_edges[target] += 1
+    gates = build_gates(loops, edges, sources, joins)
     return Tables(
+        names=tuple(node.name for node in nodes),
         targets=tuple({name: n for name, n in zip(node.successors, edges[number], strict=True)}
                       for number, node in enumerate(nodes)),
         is_join=tuple(number in joins for number in edges),
@@ -259,7 +263,8 @@ def _tables(
         open_edges=tuple(open_edges),
         leaving={number: tuple(homes) for number, homes in leaving.items()},
         start_targets=first,
-        gates=build_gates(loops, edges, sources, joins),
+        gates=gates,
         bits={node: 1 << place for inside in members.values() for place, node in enumerate(inside)},
         members=members,
+        entrances={loop.nodes[0]: gates[loop.heads[0]] for loop in loops if loop.parent is None},
     )  # fmt: skip

@@ -126,8 +126,9 @@ class Schedule:
         self._arrivals: dict[int, list[Arrival]] = {}
         self._open_edges = list(self._tables.open_edges)
         self._running = [0] * len(plan.nodes)
-        self._running_mask = dict.fromkeys(self._tables.members, 0)
-        self._waiting_mask = dict.fromkeys(self._tables.members, 0)
+        self._busy = dict.fromkeys(self._tables.members, 0)
+        self._waiting = dict.fromkeys(self._tables.members, 0)
+        self._unchecked: list[Gate] = []
         self._watchers: dict[int, list[Gate]] = {}
         self._counts: dict[int, int] = {}
         self._started = False
@@ -144,7 +145,7 @@ class Schedule:
         self._started = True
         begun: list[Live] = []
         self._reach(self._tables.start_targets, (START, 1, None, state), 1, begun)
-        self._settle([START], begun)
+        self._settle(START, begun)
         return self._sorted(begun)
 
     def succeeded(
@@ -370,5 +371,21 @@ class Schedule:
                 open_edges[target] -= 1
                 if open_edges[target]:
                     continue
-                if target in tables.members:
-                    if self._waiting[target] & tables.gates[target].own: XX
+                if target not in tables.members:
+                    if target in self._arrivals:
+                        self._begin_join(target, begun)
+                    elif not self._running[target]:
+                        pending.append(target)
+                elif self._waiting[target]:
+                    self._check(tables.entrances[target], begun)
+                elif not self._busy[target]:
+                    pending.append(target)
+
+
+def _rank(arrival: Arrival) -> tuple[int, int]:
+    return arrival[:2]
+
+
+def _live_rank(live: Live) -> tuple[int, int]:
+    return live.number, live.activation.k
+

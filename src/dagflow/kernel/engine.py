@@ -72,7 +72,7 @@ class Engine:
         self.schedule = Schedule(program.plan)
         self._bodies = program.bodies
         self._run = run
-        self._scope = group.cancel_scope
+        self._group = group
         self._workers = Workers(group, self._activate)
         self._max_steps = max_steps
         self._steps = 0
@@ -84,8 +84,13 @@ class Engine:
         self.failed_first = False
         """Whether a failure ended the run, and not a cancellation that it had begun to obey."""
 
-    async def drive(self) -> None:
-        """Start the run and work on it; what others still do is awaited by leaving the task group."""
+    async def drive(self, timeout: float | None) -> None:
+        """Start the run and work on it; what others still do is awaited by leaving the task group.
+
+        When `timeout` seconds have passed the task group is cancelled.
+        """
+        if timeout is not None:
+            self._group.cancel_scope.deadline = anyio.current_time() + timeout
         self._admit(self.schedule.start())
         await self._workers.drain()
 
@@ -121,9 +126,9 @@ class Engine:
         self._cancel()
 
     def _cancel(self) -> None:
-        self.failed_first = self.failed_first or not self._scope.cancel_called
+        self.failed_first = self.failed_first or not self._group.cancel_scope.cancel_called
         self._workers.clear()
-        self._scope.cancel()
+        self._group.cancel_scope.cancel()
 
     async def _activate(self, activation: Activation) -> None:
         """Run an activation to its end; only cancellation is raised from here."""
@@ -162,7 +167,7 @@ class Engine:
                 journal.record(NodeFailed, run, error=describe(error), duration=journal.elapsed - began, **failed)
                 self._fail(activation, error)
                 return
-            if self._scope.cancel_called:
+            if self._group.cancel_scope.cancel_called:
                 # The body swallowed its cancellation. What it gave comes too late to count.
                 duration = journal.elapsed - began
                 journal.record(

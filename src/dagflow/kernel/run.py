@@ -92,7 +92,7 @@ class Run:
             engine = self._engine(group, resources)
             try:
                 async with group:
-                    await engine.drive()
+                    await engine.drive(self._settings.timeout)
             except BaseException as error:
                 # A failure in the midst of a cancellation replaces it, as it would in a `finally` block.
                 engine.raise_failure()
@@ -101,8 +101,6 @@ class Run:
 
     def _engine(self, group: TaskGroup, resources: Resources) -> Engine:
         settings = self._settings
-        if settings.timeout is not None:
-            group.cancel_scope.deadline = anyio.current_time() + settings.timeout
         limit = self._parent.run.limit if self._parent is not None else None
         if settings.max_concurrency is not None:
             limit = Limit(settings.max_concurrency, limit)
