@@ -22,6 +22,8 @@ these, and cancellation is never turned into one.
 
 from __future__ import annotations
 
+import functools
+import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -65,7 +67,7 @@ class Failure:
         place = ".".join(part for part in (self.node, self.field) if part)
         if self.callable is None:
             return place
-        name = getattr(self.callable, "__qualname__", None) or repr(self.callable)
+        name = name_of(self.callable)
         return f"{place} ({name})" if place else name
 
 
@@ -268,6 +270,16 @@ class ProcessError(DagflowError):
 
 class ProcessTimeout(ProcessError, TimeoutError):
     """Raised when a subprocess passes its `timeout`; its process group has been ended and reaped."""
+
+
+def name_of(fn: object) -> str:
+    """The name that a callable's author knows it by."""
+    if isinstance(fn, functools.partial):
+        return f"partial({name_of(fn.func)})"
+    if isinstance(fn, types.MethodType) and not isinstance(fn.__self__, type):
+        return f"{type(fn.__self__).__name__}.{fn.__name__}"
+    name = getattr(fn, "__qualname__", None) or getattr(fn, "__name__", None)
+    return str(name).rpartition("<locals>.")[-1] if name else type(fn).__qualname__
 
 
 def describe(exception: BaseException) -> str:

@@ -1,0 +1,1 @@
+"""The command line: synchronous commands, with one event loop at their boundary."""

@@ -14,8 +14,9 @@ import attrs
 
 from dagflow.core import hints
 from dagflow.core.markers import Dep, Recall
+from dagflow.errors import name_of
 
-__all__ = ["MISSING", "Callee", "Parameter", "look_at", "name_of"]
+__all__ = ["MISSING", "Callee", "Parameter", "look_at"]
 
 Kind = Literal["sync", "async", "context"]
 
@@ -44,16 +45,6 @@ class Callee:
     returns: Any
     parameters: tuple[Parameter, ...] = ()
     faults: tuple[str, ...] = ()
-
-
-def name_of(fn: object) -> str:
-    """The name that a callable's author knows it by."""
-    if isinstance(fn, functools.partial):
-        return f"partial({name_of(fn.func)})"
-    if isinstance(fn, types.MethodType) and not isinstance(fn.__self__, type):
-        return f"{type(fn.__self__).__name__}.{fn.__name__}"
-    name = getattr(fn, "__qualname__", None) or getattr(fn, "__name__", None)
-    return str(name).rpartition("<locals>.")[-1] if name else type(fn).__qualname__
 
 
 def look_at(fn: Callable[..., Any], namespace: Mapping[str, Any]) -> Callee:

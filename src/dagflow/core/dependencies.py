@@ -11,13 +11,13 @@ from typing import Any, Literal
 import attrs
 
 from dagflow.core import hints
-from dagflow.core.callables import MISSING, Callee, look_at, name_of
+from dagflow.core.callables import MISSING, Callee, look_at
 from dagflow.core.importable import refusal
 from dagflow.core.inputs import Input, inputs
 from dagflow.core.markers import Dep
 from dagflow.core.node import Node
 from dagflow.core.topology import CycleFound, levels
-from dagflow.errors import GraphError
+from dagflow.errors import GraphError, name_of
 
 __all__ = ["Call", "DependencyPlan", "Request", "plan_dependencies", "plan_fields"]
 

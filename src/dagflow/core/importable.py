@@ -8,7 +8,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from dagflow.core.callables import name_of
+from dagflow.errors import name_of
 
 __all__ = ["refusal"]
 

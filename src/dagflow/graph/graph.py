@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any, Final, Literal
 
-from dagflow.core.callables import name_of
 from dagflow.core.hints import show
 from dagflow.core.node import Node
 from dagflow.core.plan import Plan, PlanNode
-from dagflow.errors import DagflowError, GraphError
+from dagflow.errors import DagflowError, GraphError, name_of
 from dagflow.graph.discover import NodeType, discover
 from dagflow.graph.result import GraphResult
 from dagflow.graph.shape import shape_of

@@ -25,11 +25,10 @@ import anyio
 from anyio.abc import TaskGroup
 from anyio.to_thread import current_default_thread_limiter
 
-from dagflow.core.callables import name_of
 from dagflow.core.dependencies import Call, DependencyPlan
 from dagflow.core.hints import show
 from dagflow.core.topology import reachable
-from dagflow.errors import DepError, Failure, describe
+from dagflow.errors import DepError, Failure, describe, name_of
 from dagflow.events import (
     DependencyCancelled,
     DependencyFailed,

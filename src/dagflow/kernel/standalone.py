@@ -7,12 +7,11 @@ from contextlib import AbstractAsyncContextManager
 from functools import lru_cache
 from typing import Any, TypeVar, overload
 
-from dagflow.core.callables import name_of
 from dagflow.core.dependencies import DependencyPlan, Request, plan_dependencies, plan_fields
 from dagflow.core.inputs import Input, inputs, instruction_of
 from dagflow.core.markers import Dep
 from dagflow.core.node import Node
-from dagflow.errors import GraphError, RecallError
+from dagflow.errors import GraphError, RecallError, name_of
 from dagflow.kernel.cancellation import never_wrapped
 from dagflow.kernel.context import current_activation
 from dagflow.kernel.resolve import Resolver, Schedule

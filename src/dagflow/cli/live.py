@@ -1,0 +1,178 @@
+"""The live tree on a terminal: what runs, what it waits for, and for how long."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Final, Literal
+
+import attrs
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+from rich.tree import Tree
+
+from dagflow.events import (
+    DependencyCancelled,
+    DependencyFailed,
+    DependencyStarted,
+    DependencySucceeded,
+    Event,
+    LMCalled,
+    NodeCancelled,
+    NodeFailed,
+    NodeRetried,
+    NodeStarted,
+    NodeSucceeded,
+    Progress,
+    RunStarted,
+)
+from dagflow.report.timeline import human_duration
+
+__all__ = ["LiveTree"]
+
+Status = Literal["running", "succeeded", "failed", "cancelled"]
+MARKS: Final = {"succeeded": ("✓", "green"), "failed": ("✗", "red"), "cancelled": ("⊘", "yellow")}
+SPINNER: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+FRAMES_A_SECOND: Final = 10
+
+
+@attrs.define(eq=False)
+class Row:
+    """One thing that runs or ran; `began` and `took` are in seconds, on the monotonic clock."""
+
+    name: str
+    began: float
+    took: float = 0.0
+    status: Status = "running"
+    note: str = ""
+    children: list[Row] = attrs.field(factory=list)
+
+    def end(self, status: Status, took: float) -> None:
+        self.status, self.took = status, took
+
+    @property
+    def lines(self) -> int:
+        """How many lines the row and those below it take."""
+        return 1 + sum(child.lines for child in self.children)
+
+    def text(self, now: float) -> Text:
+        """The line of the row; names and notes are the user's, and are not read as markup."""
+        frame = SPINNER[int(now * FRAMES_A_SECOND) % len(SPINNER)]
+        mark, style = MARKS.get(self.status, (frame, "cyan"))
+        took = self.took if self.status != "running" else now - self.began
+        line = Text.assemble((mark, style), " ", (self.name, "bold" if self.status == "running" else ""))
+        line.append(f"  {human_duration(took)}", "dim")
+        if self.note:
+            line.append(f"  {self.note}", "italic")
+        return line
+
+
+class LiveTree:
+    """Draws nodes as a tree with their dependencies, model calls and nested runs, as they happen.
+
+    The tree is wiped when the display closes: the timeline takes its place. Rich draws it in a thread of its
+    own, which ends with the display.
+    """
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._live = Live(
+            get_renderable=self._draw,
+            console=self._console,
+            refresh_per_second=FRAMES_A_SECOND,
+            transient=True,
+            # What the user's code prints must not end up in the tree, nor in another stream than it was meant for.
+            redirect_stdout=sys.stdout.isatty(),
+        )
+        self._top: list[Row] = []
+        self._rows: dict[tuple[str, str], Row] = {}
+        self._owners: dict[str, Row] = {}
+
+    def __enter__(self) -> LiveTree:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def say(self, text: str) -> None:
+        """Write a line above the tree."""
+        self._console.print(Text(text))
+
+    def show(self, event: Event) -> None:
+        """Take an event in; the tree is drawn anew by the clock."""
+        match event:
+            case RunStarted(parent=parent, run=run):
+                outer = self._rows.get((run.rpartition(f"/{parent}/")[0], parent))
+                if outer is not None:
+                    self._owners[run] = outer
+            case NodeStarted(activation=name, attempt=attempt):
+                if attempt == 1:
+                    self._add(event.run, name, name, self._owners.get(event.run))
+            case DependencyStarted(dependency=key, name=name, activation=activation):
+                self._add(event.run, f"dependency:{key}", name, self._rows.get((event.run, activation)))
+            case LMCalled(activation=activation, model=model, purpose=purpose, duration=duration):
+                row = self._add(event.run, f"lm:{event.seq}", f"{model}: {purpose}", self._row(event.run, activation))
+                row.end("succeeded", duration)
+            case Progress(activation=activation, message=message, fraction=fraction):
+                self._note(event.run, activation, message + (f" {fraction:.0%}" if fraction is not None else ""))
+            case NodeRetried(activation=activation, error=error):
+                self._note(event.run, activation, f"tries again: {error}")
+            case _:
+                self._end(event)
+
+    def _end(self, event: Event) -> None:
+        match event:
+            case NodeSucceeded(activation=key, duration=took) | NodeFailed(activation=key, duration=took):
+                pass
+            case NodeCancelled(activation=key, duration=took):
+                pass
+            case DependencySucceeded(dependency=name, duration=took) | DependencyFailed(dependency=name, duration=took):
+                key = f"dependency:{name}"
+            case DependencyCancelled(dependency=name, duration=took):
+                key = f"dependency:{name}"
+            case _:
+                return
+        row = self._row(event.run, key)
+        if row is not None:
+            failed, cancelled = (NodeFailed, DependencyFailed), (NodeCancelled, DependencyCancelled)
+            status: Status = "failed" if isinstance(event, failed) else "succeeded"
+            row.end("cancelled" if isinstance(event, cancelled) else status, took)
+            row.note = ""
+
+    def _row(self, run: str, key: str) -> Row | None:
+        return self._rows.get((run, key))
+
+    def _add(self, run: str, key: str, name: str, parent: Row | None) -> Row:
+        row = self._rows[run, key] = Row(name, time.monotonic())
+        (self._top if parent is None else parent.children).append(row)
+        return row
+
+    def _note(self, run: str, key: str, note: str) -> None:
+        row = self._row(run, key)
+        if row is not None:
+            row.note = note.splitlines()[0] if note else ""
+
+    def _draw(self) -> Tree:
+        now, room = time.monotonic(), self._console.height - 2
+        shown: list[Row] = []
+        for row in reversed(self._top):
+            room -= row.lines
+            if room < 0 and shown:
+                break
+            shown.append(row)
+        hidden = len(self._top) - len(shown)
+        tree = Tree(Text(f"… {hidden} before" if hidden else "running", "dim"), guide_style="dim")
+        for row in reversed(shown):
+            _grow(tree, row, now)
+        return tree
+
+
+def _grow(tree: Tree, row: Row, now: float) -> None:
+    branch = tree.add(row.text(now))
+    for child in list(row.children):
+        _grow(branch, child, now)

@@ -1,0 +1,102 @@
+"""What can go wrong on the command line: how it is told, and the exit status that it leaves with."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
+from typing import Final
+
+import typer
+
+from dagflow.errors import DagflowError, GraphError, describe
+
+__all__ = [
+    "BROKEN_PIPE",
+    "FAILED",
+    "INTERRUPTED",
+    "USAGE",
+    "BrokenTarget",
+    "UsageProblem",
+    "nearest",
+    "tell_failure",
+    "told",
+]
+
+FAILED: Final = 1
+USAGE: Final = 2
+INTERRUPTED: Final = 130
+"""What shells report for a program that Ctrl-C ended: 128 and the number of the signal."""
+BROKEN_PIPE: Final = 141
+
+
+class UsageProblem(Exception):
+    """The command line asks for what cannot be; the message says what was wrong, and what to do."""
+
+
+class BrokenTarget(Exception):
+    """The user's module was found, and failed while it was imported. The cause is what it raised."""
+
+
+@contextmanager
+def told(*, with_traceback: bool = False) -> Iterator[None]:
+    """Turn what a command raises into a message on standard error and an exit status."""
+    try:
+        yield
+    except UsageProblem as problem:
+        _leave(USAGE, str(problem))
+    except BrokenTarget as problem:
+        if with_traceback and problem.__cause__ is not None:
+            traceback.print_exception(problem.__cause__)
+        _leave(FAILED, str(problem))
+    except GraphError as error:
+        if with_traceback:
+            traceback.print_exception(error)
+        _leave(FAILED, str(error))
+    except BrokenPipeError:
+        close_broken_pipes()
+        raise typer.Exit(BROKEN_PIPE) from None
+    except KeyboardInterrupt:
+        _leave(INTERRUPTED, "interrupted")
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """Suggest the known name that is most like `name`, as the end of a sentence; empty where none is."""
+    found = get_close_matches(name, known, 1)
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+def tell_failure(error: Exception, *, with_traceback: bool) -> None:
+    """Write why a run failed to standard error: every failure, and the nodes that had completed."""
+    failures = error.failures if isinstance(error, DagflowError) else ()
+    if with_traceback:
+        traceback.print_exception(error)
+        for failure in failures:
+            if failure.exception is not error and failure.exception is not error.__cause__:
+                traceback.print_exception(failure.exception)
+    lines = [f"error: {describe(error)}", *getattr(error, "__notes__", ())]
+    told_already = "\n".join(lines)
+    untold = [failure for failure in failures if describe(failure.exception) not in told_already]
+    lines += [f"  - {failure.where}: {describe(failure.exception)}" for failure in untold]
+    if isinstance(error, DagflowError) and error.trace:
+        lines.append(f"completed before: {', '.join(type(node).__name__ for node in error.trace)}")
+    print("\n".join(lines), file=sys.stderr)
+
+
+def close_broken_pipes() -> None:
+    """Point the standard streams to nowhere, or the interpreter would complain when it flushes them."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+def _leave(status: int, message: str) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    raise typer.Exit(status) from None

@@ -1,0 +1,58 @@
+"""Ctrl-C and SIGTERM, turned into something that a task can wait for."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from contextlib import suppress
+from types import FrameType, TracebackType
+
+import anyio
+
+__all__ = ["Signals"]
+
+WATCHED = (signal.SIGINT, signal.SIGTERM)
+
+
+class Signals:
+    """While open, the first SIGINT or SIGTERM is kept in `received`; a second one leaves the program at once.
+
+    A handler of our own, because those of the event loops say nothing while a node's code blocks the loop, and
+    trio's raises `KeyboardInterrupt` in whatever code happens to run. It must be opened before the event loop,
+    in the main thread.
+    """
+
+    def __init__(self) -> None:
+        self.received: signal.Signals | None = None
+
+    def __enter__(self) -> Signals:
+        self._reader, self._writer = socket.socketpair()
+        self._reader.setblocking(False)
+        self._writer.setblocking(False)
+        self._previous = {number: signal.signal(number, self._handle) for number in WATCHED}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._reader.close()
+        self._writer.close()
+
+    async def wait(self) -> signal.Signals:
+        """Wait for the first signal."""
+        await anyio.wait_readable(self._reader)
+        assert self.received is not None
+        return self.received
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.received is not None:
+            # Whoever insists is stuck in clean-up that does not end, such as that of a thread, which nobody can
+            # stop. Buffered streams must not be used here: the signal may have come in the midst of a write.
+            with suppress(OSError):
+                os.write(2, b"left without waiting for the clean-up; processes of the run may be left\n")
+            os._exit(128 + number)
+        self.received = signal.Signals(number)
+        self._writer.send(b"\0")

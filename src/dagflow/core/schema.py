@@ -1,0 +1,324 @@
+"""JSON Schema from types: closed, with definitions for nested classes, in the dialect that a provider takes."""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import functools
+import re
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any, get_args, get_origin
+
+import attrs
+
+from dagflow.core import hints
+from dagflow.core.shapes import (
+    SCALARS,
+    ObjectField,
+    UnsupportedType,
+    alias_value,
+    enum_form,
+    kind_of,
+    object_fields,
+    peel,
+)
+from dagflow.core.unions import ByKey, discriminator, literal_form, union_members, union_objects
+
+__all__ = ["json_schema", "strict", "without_format"]
+
+Schema = dict[str, Any]
+
+FORMATS: dict[Any, str] = {
+    datetime.datetime: "date-time",
+    datetime.date: "date",
+    datetime.time: "time",
+    datetime.timedelta: "duration",
+    uuid.UUID: "uuid",
+}
+
+
+def json_schema(hint: Any, *, only: Sequence[str] | None = None) -> Schema:
+    """Describe a type as JSON Schema (draft 2020-12).
+
+    Objects are closed, nested classes stand in `$defs`, and descriptions, defaults and the constraints of
+    attrs validators are carried over. Of a node type only the plain fields appear; `only` names the fields of
+    the outermost class that are wanted. The result is the caller's to change.
+
+    Raises `UnsupportedType`, which names the path, for a type that has no form in JSON.
+    """
+    names = None if only is None else tuple(only)
+    try:
+        return copy.deepcopy(_cached(hint, names))
+    except TypeError:  # a hint that cannot be hashed
+        return _build(hint, names)
+
+
+@functools.lru_cache(maxsize=512)
+def _cached(hint: Any, only: tuple[str, ...] | None) -> Schema:
+    return _build(hint, only)
+
+
+def _build(hint: Any, only: tuple[str, ...] | None) -> Schema:
+    writer = _Writer()
+    hint = peel(hint)
+    path = hints.show(hint)
+    if kind_of(hint) == "object":
+        schema = writer.object(hint, path, only)
+    else:
+        schema = writer.write(hint, path)
+    if writer.definitions:
+        schema["$defs"] = dict(sorted(writer.definitions.items()))
+    return schema
+
+
+class _Writer:
+    """Writes one schema; `definitions` collects the classes in it by name."""
+
+    def __init__(self) -> None:
+        self.definitions: dict[str, Schema] = {}
+        self._names: dict[Any, str] = {}
+
+    def write(self, hint: Any, path: str) -> Schema:
+        hint = peel(hint)
+        kind = kind_of(hint)
+        if kind is None:
+            raise UnsupportedType(path, hint)
+        return getattr(self, f"_{kind}")(hint, path)  # type: ignore[no-any-return]  # one method for each kind
+
+    def object(
+        self, hint: Any, path: str, only: tuple[str, ...] | None = None, tag: tuple[str, str] | None = None
+    ) -> Schema:
+        """Write a class in place; `tag` is a key, and its value, that tells it from others in a union."""
+        cls = get_origin(hint) or hint
+        properties: Schema = {}
+        required: list[str] = []
+        if tag is not None:
+            properties[tag[0]] = {"const": tag[1]}
+            required.append(tag[0])
+        for field in object_fields(hint):
+            if only is not None and field.name not in only:
+                continue
+            properties[field.key] = self._property(field, f"{path}.{field.name}")
+            if field.required:
+                required.append(field.key)
+        return {
+            "type": "object",
+            "title": cls.__name__,
+            "properties": properties,
+            "required": required,
+            "additionalProperties": False,
+        }
+
+    def _property(self, field: ObjectField, path: str) -> Schema:
+        schema = dict(self.write(field.hint, path))
+        if field.attribute is not None:
+            schema |= constraints(field.attribute.validator)
+        if field.description is not None:
+            schema["description"] = field.description
+        default = _plain_default(field.default)
+        if default is not attrs.NOTHING:
+            schema["default"] = default
+        return schema
+
+    def _any(self, hint: Any, path: str) -> Schema:
+        return {}
+
+    def _scalar(self, hint: Any, path: str) -> Schema:
+        schema: Schema = {"type": SCALARS[hint]}
+        if hint in FORMATS:
+            schema["format"] = FORMATS[hint]
+        if hint is bytes:
+            schema["contentEncoding"] = "base64"
+        return schema
+
+    def _enum(self, hint: Any, path: str) -> Schema:
+        return {"enum": [enum_form(member) for member in hint], "title": hint.__name__}
+
+    def _literal(self, hint: Any, path: str) -> Schema:
+        return {"enum": [literal_form(value) for value in get_args(hint)]}
+
+    def _object(self, hint: Any, path: str) -> Schema:
+        return self._reference(hint, hints.show(hint), lambda: self.object(hint, path))
+
+    def _alias(self, hint: Any, path: str) -> Schema:
+        return self._reference(hint, hints.show(hint), lambda: self.write(alias_value(hint), path))
+
+    def _reference(self, key: Any, base: str, write: Callable[[], Schema]) -> Schema:
+        """Point to a definition, which is written when it is first asked for: types may contain themselves."""
+        if key not in self._names:
+            base = re.sub(r"\W+", "_", base).strip("_")
+            name, number = base, 2
+            while name in self.definitions:
+                name, number = f"{base}_{number}", number + 1
+            self._names[key] = name
+            self.definitions[name] = {}
+            self.definitions[name] = write()
+        return {"$ref": f"#/$defs/{self._names[key]}"}
+
+    def _union(self, hint: Any, path: str) -> Schema:
+        objects = union_objects(hint)
+        tagged = discriminator(objects) if len(objects) > 1 else None
+        tags: dict[Any, tuple[str, str]] = {}
+        if isinstance(tagged, ByKey) and tagged.added:
+            tags = {member: (tagged.key, name) for name, member in tagged.members.items()}
+        written: list[Schema] = []
+        for member in union_members(hint):
+            bare = peel(member)
+            if bare in tags:
+                key, tag = tags[bare]
+                written.append(self._tagged(bare, path, key, tag))
+            else:
+                written.append(self.write(bare, path))
+        return {"anyOf": written}
+
+    def _tagged(self, hint: Any, path: str, key: str, tag: str) -> Schema:
+        return self._reference((hint, key, tag), f"{tag}_by_{key}", lambda: self.object(hint, path, tag=(key, tag)))
+
+    def _array(self, hint: Any, path: str) -> Schema:
+        arguments = get_args(hint)
+        return {"type": "array", "items": self.write(arguments[0], f"{path}[]")} if arguments else {"type": "array"}
+
+    def _set(self, hint: Any, path: str) -> Schema:
+        return self._array(hint, path) | {"uniqueItems": True}
+
+    def _tuple(self, hint: Any, path: str) -> Schema:
+        arguments = get_args(hint)
+        if not arguments:
+            return {"type": "array"}
+        if arguments[-1] is ...:
+            return {"type": "array", "items": self.write(arguments[0], f"{path}[]")}
+        if arguments == ((),):
+            arguments = ()
+        items = [self.write(argument, f"{path}[{index}]") for index, argument in enumerate(arguments)]
+        return {"type": "array", "prefixItems": items, "minItems": len(items), "maxItems": len(items)}
+
+    def _mapping(self, hint: Any, path: str) -> Schema:
+        arguments = get_args(hint)
+        if not arguments:
+            return {"type": "object"}
+        key, value = arguments
+        if peel(key) is not str and kind_of(peel(key)) not in ("literal", "enum", "any"):
+            raise UnsupportedType(path, hint, "the keys of a JSON object are strings")
+        schema: Schema = {"type": "object", "additionalProperties": self.write(value, f"{path}{{}}")}
+        if kind_of(peel(key)) in ("literal", "enum"):
+            schema["propertyNames"] = self.write(key, path)
+        return schema
+
+
+def _plain_default(value: Any) -> Any:
+    """The default as JSON, where it is as it stands."""
+    if value is None or type(value) in (str, int, float, bool):
+        return value
+    if type(value) in (list, dict) and not value:
+        return value
+    return attrs.NOTHING
+
+
+def constraints(validator: Any) -> Schema:
+    """Read the constraints of attrs validators that JSON Schema has words for."""
+    found: Schema = {}
+    if validator is None:
+        return found
+    inner = getattr(validator, "validator", None)
+    if type(validator).__name__ in ("_validator_of_set_values", "_OptionalValidator"):
+        return constraints(inner)
+    for part in getattr(validator, "_validators", ()):
+        found |= constraints(part)
+    if isinstance(validator, (list, tuple)):
+        for part in validator:
+            found |= constraints(part)
+    name = type(validator).__name__
+    if name == "_NumberValidator":
+        words = {">=": "minimum", ">": "exclusiveMinimum", "<=": "maximum", "<": "exclusiveMaximum"}
+        found[words[validator.compare_op]] = validator.bound
+    elif name == "_MinLengthValidator":
+        found["minLength"] = validator.min_length
+    elif name == "_MaxLengthValidator":
+        found["maxLength"] = validator.max_length
+    elif name == "_MatchesReValidator":
+        found["pattern"] = validator.pattern.pattern
+    elif name == "_InValidator" and all(type(choice) in (str, int, bool) for choice in validator.options):
+        found["enum"] = list(validator.options)
+    return found
+
+
+MOVED = (
+    "default",
+    "format",
+    "contentEncoding",
+    "minLength",
+    "maxLength",
+    "pattern",
+    "minimum",
+    "maximum",
+    "exclusiveMinimum",
+    "exclusiveMaximum",
+    "minItems",
+    "maxItems",
+    "uniqueItems",
+    "propertyNames",
+)
+"""What strict structured output refuses or ignores, and what is told in words instead."""
+
+
+def strict(schema: Schema) -> Schema:
+    """The schema in the dialect of strict structured output (OpenAI's): all properties are required.
+
+    Optional properties may be null instead; keywords that the dialect has no place for are put in words into
+    the description.
+    """
+    return _walk(schema, _make_strict)
+
+
+def without_format(schema: Schema) -> Schema:
+    """The schema with each `format` moved into the description: some programs ignore a schema that has one."""
+    return _walk(schema, lambda part: _in_words(part, ("format",)))
+
+
+def _walk(schema: Any, change: Callable[[Schema], Schema]) -> Any:
+    """Change every schema inside of `schema`, the innermost first."""
+    if isinstance(schema, list):
+        return [_walk(item, change) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    walked: Schema = {}
+    for key, value in schema.items():
+        if key in ("properties", "$defs"):
+            walked[key] = {name: _walk(part, change) for name, part in value.items()}
+        elif key in ("items", "anyOf", "prefixItems", "additionalProperties", "propertyNames"):
+            walked[key] = _walk(value, change)
+        else:
+            walked[key] = value
+    return change(walked)
+
+
+def _make_strict(part: Schema) -> Schema:
+    properties = part.get("properties")
+    if properties is not None:
+        needed = set(part.get("required", ()))
+        part["properties"] = {
+            name: value if name in needed else _nullable(value) for name, value in properties.items()
+        }
+        part["required"] = list(properties)
+    if "const" in part:
+        part = {key: value for key, value in part.items() if key != "const"} | {"enum": [part["const"]]}
+    return _in_words(part, MOVED)
+
+
+def _nullable(part: Schema) -> Schema:
+    if part.get("type") == "null" or any(option.get("type") == "null" for option in part.get("anyOf", ())):
+        return part
+    words = {key: part[key] for key in ("description",) if key in part}
+    inner = {key: value for key, value in part.items() if key not in words}
+    return {"anyOf": [inner, {"type": "null"}], **words}
+
+
+def _in_words(part: Schema, keywords: Sequence[str]) -> Schema:
+    moved = [f"{keyword}: {part[keyword]}" for keyword in keywords if keyword in part]
+    if not moved:
+        return part
+    kept = {key: value for key, value in part.items() if key not in keywords}
+    words = ", ".join(moved)
+    kept["description"] = f"{kept['description']} ({words})" if "description" in kept else words
+    return kept
