@@ -9,7 +9,7 @@ from typing import Any, Final
 import attrs
 
 from dagflow.cli.problems import BrokenTarget, UsageProblem, nearest
-from dagflow.cli.targets import Target, find_attribute, load_module, parse
+from dagflow.cli.targets import find_attribute, load_module, parse
 from dagflow.errors import describe
 
 __all__ = ["LanguageModel", "load_lm"]

@@ -11,7 +11,7 @@ import pathlib
 import uuid
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from typing import Any
+from typing import Any, cast
 
 import attrs
 
@@ -35,7 +35,7 @@ def to_json(value: object) -> Any:
 
     So do the values of attrs fields with `repr=False`, which is how secrets are kept out of logs.
     """
-    if value is None or isinstance(value, (bool, int, str)) and not isinstance(value, enum.Enum):
+    if value is None or (isinstance(value, (bool, int, str)) and not isinstance(value, enum.Enum)):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
@@ -56,7 +56,7 @@ def _container(value: object) -> Any:
     if isinstance(value, AbstractSet):
         return sorted((to_json(item) for item in value), key=repr)
     if attrs.has(type(value)):
-        return _fields(value, [(field.name, bool(field.repr)) for field in attrs.fields(type(value))])
+        return _fields(value, [(field.name, bool(field.repr)) for field in attrs.fields(cast("Any", type(value)))])
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return _fields(value, [(field.name, field.repr) for field in dataclasses.fields(value)])
     return _type_name(value)

@@ -63,10 +63,8 @@ def _build(hint: Any, only: tuple[str, ...] | None) -> Schema:
     writer = _Writer()
     hint = peel(hint)
     path = hints.show(hint)
-    if kind_of(hint) == "object":
-        schema = writer.object(hint, path, only)
-    else:
-        schema = writer.write(hint, path)
+    is_object = kind_of(hint) == "object"
+    schema = writer.object(hint, path, only) if is_object else writer.write(hint, path)
     if writer.definitions:
         schema["$defs"] = dict(sorted(writer.definitions.items()))
     return schema
@@ -268,12 +266,14 @@ def strict(schema: Schema) -> Schema:
     Optional properties may be null instead; keywords that the dialect has no place for are put in words into
     the description.
     """
-    return _walk(schema, _make_strict)
+    changed: Schema = _walk(schema, _make_strict)
+    return changed
 
 
 def without_format(schema: Schema) -> Schema:
     """The schema with each `format` moved into the description: some programs ignore a schema that has one."""
-    return _walk(schema, lambda part: _in_words(part, ("format",)))
+    changed: Schema = _walk(schema, lambda part: _in_words(part, ("format",)))
+    return changed
 
 
 def _walk(schema: Any, change: Callable[[Schema], Schema]) -> Any:

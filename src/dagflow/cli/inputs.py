@@ -1,0 +1,107 @@
+"""Reading the start node from JSON: an argument, a file or standard input."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import attrs
+
+from dagflow.cli.problems import UsageProblem
+from dagflow.core.answers import InvalidAnswer
+from dagflow.core.hints import show
+from dagflow.core.inputs import inputs
+from dagflow.core.node import Node
+
+__all__ = ["read_start"]
+
+WIDEST = 100
+"""Columns of an offending line that are shown."""
+
+
+@attrs.frozen
+class Source:
+    """A JSON text, and the name of the place that it comes from."""
+
+    name: str
+    text: str
+
+
+def read_start(start: type[Node], given: str | None) -> Node:
+    """Make the start node from the JSON object of its plain fields: a text, `@file` or `@-` (standard input).
+
+    Without any, it is made from the defaults of its fields. Raises `UsageProblem` with the line and column
+    where the JSON is broken, or with the path of every field that is wrong.
+    """
+    source = Source("", "{}") if given is None else _open(given)
+    values = _parse(source)
+    if not isinstance(values, dict):
+        raise UsageProblem(
+            f"{source.name}: expected a JSON object with the fields of {start.__name__}{_wanted(start)}"
+        )
+    from dagflow.core.structure import structure
+
+    try:
+        return structure(values, start)
+    except InvalidAnswer as error:
+        problems = "\n".join(f"  - {item}" for item in error.invalid)
+        what = f"{source.name} is no valid {start.__name__}" if given is not None else "no input is given with -i"
+        raise UsageProblem(f"{what}:\n{problems}\n{start.__name__} takes{_wanted(start)}") from None
+
+
+def _open(given: str) -> Source:
+    if not given.startswith("@"):
+        return Source("-i", given)
+    name = given[1:]
+    try:
+        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    except OSError as error:
+        raise UsageProblem(f"-i {given}: cannot read {name}: {error.strerror}") from None
+    place = "<stdin>" if name == "-" else name
+    try:
+        return Source(place, data.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise UsageProblem(f"{place}: not UTF-8 at byte {error.start}; JSON must be") from None
+
+
+def _parse(source: Source) -> Any:
+    try:
+        return json.loads(source.text, object_pairs_hook=_unique, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        place = f"{source.name}:{error.lineno}:{error.colno}"
+        line = (source.text.split("\n")[error.lineno - 1 :] or [""])[0]
+        raise UsageProblem(f"{place}: {error.msg}\n{_pointed(line, error.colno - 1)}") from None
+    except RecursionError:
+        raise UsageProblem(f"{source.name}: the JSON is nested too deep") from None
+    except ValueError as error:
+        raise UsageProblem(f"{source.name}: {error}") from None
+
+
+def _pointed(line: str, column: int) -> str:
+    """Show a line with a caret below a column (from 0); of a long line, the part around it."""
+    line = line.replace("\t", " ").rstrip("\r")
+    first = max(0, min(column - WIDEST // 2, len(line) - WIDEST))
+    return f"    {line[first : first + WIDEST]}\n    {' ' * (column - first)}^"
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {twice!r} is there twice in an object; give every key once")
+    return found
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON value; use a finite number or null")
+
+
+def _wanted(start: type[Node]) -> str:
+    plain = [item for item in inputs(start) if item.kind == "plain"]
+    fields = ", ".join(
+        f"{item.alias}: {show(item.type)}" + ("" if item.required else " (optional)") for item in plain
+    )
+    return f": {fields}" if fields else " (it has none)"

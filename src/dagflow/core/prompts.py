@@ -1,0 +1,109 @@
+"""Prompts: the text that a language model is given to fill a type, to choose among types, and to repair."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dagflow.core.inputs import inputs, instruction_of
+from dagflow.core.markers import UNSET
+from dagflow.core.node import Node
+from dagflow.core.schema import json_schema
+from dagflow.core.structure import unstructure
+from dagflow.errors import InvalidField
+
+__all__ = ["STOP", "choice_prompt", "choice_schema", "fill_prompt", "fill_system", "repair_prompt"]
+
+STOP = "stop"
+"""How a model says that no node follows."""
+
+_SYSTEM = (
+    "You are one step of a typed program. Answer with exactly one JSON value that fits the JSON Schema below, "
+    "and with nothing else: no prose, no code fence. Use only fields that the schema has."
+)
+
+
+def fill_system(schema: Mapping[str, Any]) -> str:
+    """The system prompt of every request: how to answer, and the schema to fit."""
+    return f"{_SYSTEM}\n\nJSON Schema:\n{json.dumps(schema, ensure_ascii=False)}"
+
+
+def fill_prompt(instruction: str, source: Any, resolved: Mapping[str, Any]) -> str:
+    """Ask for a value: the task, the node that it follows from, and the values that are known already."""
+    parts = [f"Task: {in_words(instruction)}"]
+    if source is not None:
+        fields = {item.name: getattr(source, item.name) for item in inputs(type(source))}
+        parts.append(_section(f"It follows from {type(source).__name__}", fields))
+    if resolved:
+        parts.append(_section("Known already", resolved))
+    return "\n\n".join(parts)
+
+
+def choice_prompt(types: Sequence[type[Node] | None], context: Mapping[str, Any]) -> str:
+    """Ask what follows: each candidate with its instruction and the fields that it would be filled with."""
+    lines = ["Task: choose what follows. Answer with the name of one of these:"]
+    for candidate in types:
+        if candidate is None:
+            lines.append(f"- {STOP}: nothing follows; the work is done")
+        else:
+            lines.append(f"- {candidate.__name__}: {in_words(instruction_of(candidate))}{_fields(candidate)}")
+    if context:
+        lines += ["", _section("Known already", context)]
+    return "\n".join(lines)
+
+
+def choice_schema(types: Sequence[type[Node] | None]) -> dict[str, Any]:
+    """The schema of a choice: an object with the one name."""
+    names = [STOP if candidate is None else candidate.__name__ for candidate in types]
+    return {
+        "type": "object",
+        "title": "Choice",
+        "properties": {"choice": {"enum": names}},
+        "required": ["choice"],
+        "additionalProperties": False,
+    }
+
+
+def repair_prompt(invalid: Sequence[InvalidField]) -> str:
+    """Send the problems of an answer back, each with its path."""
+    problems = "\n".join(f"- {item}" for item in invalid)
+    return f"That answer is not valid:\n{problems}\nAnswer again with the whole JSON value, corrected."
+
+
+def in_words(instruction: str) -> str:
+    """Split a class name into words; any other instruction is taken as it is."""
+    if not instruction.isidentifier():
+        return instruction
+    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[^A-Z_]+", instruction)
+    return (
+        " ".join([words[0], *(word if word.isupper() else word.lower() for word in words[1:])])
+        if words
+        else instruction
+    )
+
+
+def _section(title: str, values: Mapping[str, Any]) -> str:
+    """Values as JSON. What has no form in JSON is only named: its repr could hold what nobody should read."""
+    written: dict[str, Any] = {}
+    unwritten: list[str] = []
+    for name, value in values.items():
+        if value is UNSET:
+            continue
+        try:
+            written[name] = unstructure(value)
+        except Exception:
+            unwritten.append(f"{name} (a {type(value).__name__})")
+    text = f"{title}:\n{json.dumps(written, ensure_ascii=False, indent=1)}"
+    return f"{text}\nNot shown: {', '.join(unwritten)}" if unwritten else text
+
+
+def _fields(candidate: type[Node]) -> str:
+    properties = json_schema(candidate)["properties"]
+    if not properties:
+        return ""
+    told = (
+        f"{name} ({part['description']})" if "description" in part else name for name, part in properties.items()
+    )
+    return f" [fields: {', '.join(told)}]"

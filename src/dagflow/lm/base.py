@@ -1,0 +1,137 @@
+"""The base of all adapters: prompts, structured answers and repairs, over one method."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypeVar
+
+import anyio
+import attrs
+
+from dagflow.core.answers import InvalidAnswer, parse_json
+from dagflow.core.inputs import inputs, instruction_of, routes
+from dagflow.core.node import Node
+from dagflow.core.prompts import STOP, choice_prompt, choice_schema, fill_prompt, fill_system, repair_prompt
+from dagflow.core.schema import json_schema
+from dagflow.core.structure import structure
+from dagflow.errors import FillError, InvalidField, LMError
+from dagflow.kernel.context import record_lm_call, resolve_inputs
+from dagflow.lm.protocol import LMRequest, LMResponse, Message
+
+__all__ = ["BaseLM"]
+
+N = TypeVar("N", bound=Node)
+T = TypeVar("T")
+
+
+class BaseLM(ABC):
+    """Derives the `LM` protocol from `complete`, the one method that an adapter writes.
+
+    `repairs` is how often an invalid answer is sent back with its problems, before `FillError`.
+    """
+
+    repairs: int = 2
+
+    @abstractmethod
+    async def complete(self, request: LMRequest) -> LMResponse:
+        """Send one request and return the answer, with what it used.
+
+        Raises `LMError` where there is no answer. The nearest deadline around the call bounds it, and
+        cancellation must close what it has opened and pass through.
+        """
+
+    async def make(self, node: Node, target: type[N]) -> N:
+        """Make a `target` that follows `node`; see `LM.make`."""
+        resolved = await resolve_inputs(target, lm=self)
+        return await self.fill(target, resolved, instruction_of(target), node)
+
+    async def decide(self, node: Node) -> Node | None:
+        """Choose what follows `node`, and make it; one candidate costs no choice. See `LM.decide`."""
+        context = {item.name: getattr(node, item.name) for item in inputs(type(node))}
+        target = await self.choose_type(routes(type(node)), context)
+        return None if target is None else await self.make(node, target)
+
+    async def choose_type(
+        self, types: Sequence[type[Node] | None], context: Mapping[str, Any]
+    ) -> type[Node] | None:
+        """Choose one of `types`; one candidate costs no request. See `LM.choose_type`."""
+        if len(types) == 1:
+            return types[0]
+        by_name = {STOP if candidate is None else candidate.__name__: candidate for candidate in types}
+        schema = choice_schema(types)
+        request = LMRequest(
+            system=fill_system(schema),
+            messages=(Message("user", choice_prompt(types, context)),),
+            schema=schema,
+            schema_name="Choice",
+            purpose="choose",
+            resolved=context,
+        )
+        return by_name[await self._answer(request, "choice", lambda data: _read_choice(data, tuple(by_name)))]
+
+    async def fill(
+        self, target: type[N], resolved: Mapping[str, Any], instruction: str, source: Node | None = None
+    ) -> N:
+        """Fill the plain fields of `target` that `resolved` lacks; none costs no request. See `LM.fill`."""
+        names = [item.name for item in inputs(target) if item.kind == "plain" and item.name not in resolved]
+        if not names:
+            return structure({}, target, only=(), given=resolved)
+        schema = json_schema(target, only=names)
+        request = LMRequest(
+            system=fill_system(schema),
+            messages=(Message("user", fill_prompt(instruction, source, resolved)),),
+            schema=schema,
+            schema_name=target.__name__,
+            purpose="fill",
+            target=target.__name__,
+            source=source,
+            resolved=resolved,
+        )
+        return await self._answer(
+            request, target.__name__, lambda data: structure(data, target, only=names, given=resolved)
+        )
+
+    async def _answer(self, request: LMRequest, wanted: str, read: Callable[[Any], T]) -> T:
+        """Ask until an answer is valid, or the repairs are used up."""
+        attempts = 0
+        while True:
+            attempts += 1
+            response = await self._ask(request)
+            try:
+                return read(parse_json(_whole(response)))
+            except InvalidAnswer as error:
+                invalid = error.invalid
+            if attempts > self.repairs:
+                raise FillError(wanted, invalid, attempts=attempts, answer=response.text)
+            request = _with_repair(request, response.text, invalid)
+
+    async def _ask(self, request: LMRequest) -> LMResponse:
+        began = anyio.current_time()
+        response = await self.complete(request)
+        duration = anyio.current_time() - began
+        record_lm_call(model=response.model, purpose=request.purpose, usage=response.usage, duration=duration)
+        if response.finish_reason == "refusal":
+            message = f"the model refused to answer for {request.target or 'a choice'}: {response.text[:200]}"
+            raise LMError(message, provider_message=response.text)
+        return response
+
+
+def _read_choice(data: Any, names: tuple[str, ...]) -> str:
+    """The name in a choice; a bare name, which models like to give, will do."""
+    name = data.get("choice", data) if isinstance(data, dict) else data
+    chosen: str = structure(name, Literal.__getitem__(names))
+    return chosen
+
+
+def _whole(response: LMResponse) -> str:
+    """The text of an answer that came whole: what was cut off may look complete, and is not."""
+    if response.finish_reason == "length":
+        problem = "the answer was cut off at the limit of its length; answer more briefly"
+        raise InvalidAnswer([InvalidField("$", problem)])
+    return response.text
+
+
+def _with_repair(request: LMRequest, answer: str, invalid: Sequence[InvalidField]) -> LMRequest:
+    turn = (Message("assistant", answer), Message("user", repair_prompt(invalid)))
+    return attrs.evolve(request, messages=request.messages + turn)

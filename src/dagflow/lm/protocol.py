@@ -1,0 +1,81 @@
+"""What a language model can do for a graph, and what an adapter is asked and answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
+
+import attrs
+
+from dagflow.core.node import Node
+from dagflow.types import Usage
+
+__all__ = ["LM", "LMRequest", "LMResponse", "Message"]
+
+N = TypeVar("N", bound=Node)
+
+
+@runtime_checkable
+class LM(Protocol):
+    """A language model as nodes see it. Adapters extend `BaseLM`, which derives all of this from one method.
+
+    Every method raises `LMError` where the model cannot be asked or does not answer, and `FillError` where its
+    answer stays invalid; cancellation passes through.
+    """
+
+    async def make(self, node: Node, target: type[N]) -> N:
+        """Make a `target` that follows `node`: its dependencies resolved, its plain fields filled."""
+
+    async def decide(self, node: Node) -> Node | None:
+        """Choose what follows `node` among the types of its return hint, and make it; `None` is stopping."""
+
+    async def choose_type(
+        self, types: Sequence[type[Node] | None], context: Mapping[str, Any]
+    ) -> type[Node] | None:
+        """Choose one of `types`, where `None` stands for stopping; `context` holds the current node's fields."""
+
+    async def fill(
+        self, target: type[N], resolved: Mapping[str, Any], instruction: str, source: Node | None = None
+    ) -> N:
+        """Fill the plain fields of `target`; `resolved` holds the values of its other fields, kept as they are."""
+
+
+@attrs.frozen
+class Message:
+    """One message of a conversation."""
+
+    role: Literal["user", "assistant"]
+    content: str
+
+
+@attrs.frozen(kw_only=True)
+class LMRequest:
+    """One request to a model.
+
+    `schema` is the JSON Schema that the answer must fit, `schema_name` a name for it (letters, digits and
+    underscores). `purpose` is `"fill"` or `"choose"`, and `target` the name of the type that is made (empty for
+    a choice). The request's deadline is that of the calling code (`anyio.current_effective_deadline()`).
+    """
+
+    system: str
+    messages: tuple[Message, ...]
+    schema: Mapping[str, Any]
+    schema_name: str
+    purpose: Literal["fill", "choose"]
+    target: str = ""
+    source: Any = attrs.field(default=None, repr=False)
+    resolved: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class LMResponse:
+    """A model's answer: its text, what it used, and why it ended.
+
+    `finish_reason` is `"stop"` for a whole answer, `"length"` for one that was cut off, and `"refusal"` for one
+    that the model or its provider would not give.
+    """
+
+    text: str
+    usage: Usage = attrs.field(factory=lambda: Usage(requests=1))
+    model: str = ""
+    finish_reason: Literal["stop", "length", "refusal"] = "stop"
