@@ -25,7 +25,7 @@ import attrs
 
 from dagflow import Dep, Graph, GraphResult, Node, dep, field
 from dagflow.report.timeline import render_timeline
-from dagflow.testing import ScriptedLM
+from dagflow.testing.scripted import ScriptedLM
 
 DATA = Path(__file__).parent / "data"
 TODAY = date(2026, 10, 14)  # the day that the files are from
@@ -141,7 +141,16 @@ async def fetch(name: str, *, latency: float) -> Any:
 
 def sky(code: int) -> str:
     """Put a weather code of the WMO in words (https://open-meteo.com/en/docs)."""
-    words = {0: "clear", 3: "cloudy", 48: "foggy", 57: "drizzle", 67: "rain", 77: "snow", 82: "showers", 99: "storm"}
+    words = {
+        0: "clear",
+        3: "cloudy",
+        48: "foggy",
+        57: "drizzle",
+        67: "rain",
+        77: "snow",
+        82: "showers",
+        99: "storm",
+    }
     return next(word for highest, word in words.items() if code <= highest)
 
 
@@ -183,3 +192,67 @@ def parse_calendar(text: str) -> list[Event]:
         elif inside[-1] == "VEVENT":  # and not of an alarm within
             properties[name] = value
     return events
+
+
+def to_event(properties: dict[str, str]) -> Event:
+    # An eight-digit DTSTART is a day; a time in UTC ends in "Z"; any other is on the clock of where one is.
+    start = properties["DTSTART"]
+    return Event(
+        start=date.fromisoformat(start) if len(start) == 8 else datetime.fromisoformat(start),
+        title=unescape(properties.get("SUMMARY", "")),
+        where=unescape(properties.get("LOCATION", "")),
+    )
+
+
+def unescape(text: str) -> str:
+    return re.sub(r"\\(.)", lambda escaped: "\n" if escaped[1] in "nN" else escaped[1], text)
+
+
+def scripted_lm() -> ScriptedLM:
+    """Make a stand-in for a language model: offline, it gives the same answers each time."""
+    return ScriptedLM(
+        {
+            "choose": lambda request: "StayIn" if "home" in request.messages[-1].content else "Outfit",
+            "Outfit": {
+                "top": "a merino base layer, a wool sweater and a waterproof shell",
+                "bottom": "dark wool trousers",
+                "shoes": "waterproof leather boots",
+                "extras": ["gloves", "a warm hat", "a smart scarf for dinner"],
+                "reason": "Near freezing with rain and wind from noon on, so layers under a shell (an umbrella would "
+                "not survive the shore), and wool that is smart enough for the board and for dinner.",
+            },
+            "StayIn": {"comfort": "Thick socks, a pot of tea, and the rain outside the window."},
+        },
+        latency=0.1,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="What to wear today.")
+    parser.add_argument("--message", default="Good morning! Off to the office, then dinner with Ana.")
+    parser.add_argument("--backend", choices=["asyncio", "trio"], default="asyncio")
+    parser.add_argument("--svg", type=Path, default=Path("ootd.svg"), help="where to draw the graph")
+    arguments = parser.parse_args()
+
+    result = graph.run_sync(GetDressed(message=arguments.message), lm=scripted_lm(), backend=arguments.backend)
+
+    print_trace(result)
+    print(f"\nTimeline, on {arguments.backend}, with a scripted model (offline):\n")
+    print(render_timeline(result.timeline))
+    print(f"Used: {result.usage}\n")
+    print(graph.to_mermaid())
+    arguments.svg.write_text(graph.to_svg(), encoding="utf-8")
+    print(f"The graph is drawn in {arguments.svg.resolve()}")
+
+
+def print_trace(result: GraphResult) -> None:
+    for node in result.trace:
+        print(type(node).__name__)
+        for name, value in attrs.asdict(node, recurse=False).items():
+            items = value if isinstance(value, list) else [value]
+            for item in items:
+                print(f"    {name}: {item}")
+
+
+if __name__ == "__main__":
+    main()

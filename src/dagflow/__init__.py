@@ -1,32 +1,76 @@
-"""Structured-concurrency dataflow for language-model and data workflows, on asyncio and trio alike."""
+"""Structured-concurrency dataflow for language-model and data workflows, on asyncio and trio alike.
+
+Names are imported when they are first used, so that `import dagflow` stays cheap.
+"""
 
 from __future__ import annotations
 
-from dagflow.core.markers import Dep, Recall, dep, field, recall
-from dagflow.core.node import Node, NodeConfig
-from dagflow.errors import (
-    DagflowError,
-    DepError,
-    Failure,
-    FillError,
-    GraphError,
-    LMError,
-    NodeError,
-    ProcessError,
-    ProcessTimeout,
-    RecallError,
-    RunError,
-    RunTimeout,
-    StateConflict,
-    StepLimitError,
-)
-from dagflow.graph.graph import Graph
-from dagflow.graph.result import GraphResult
-from dagflow.kernel.context import progress
-from dagflow.kernel.standalone import resolve_dep, resolve_fields
-from dagflow.types import Retry, Usage
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dagflow.core.markers import Dep, Recall, dep, field, recall
+    from dagflow.core.node import Node, NodeConfig
+    from dagflow.errors import (
+        DagflowError,
+        DepError,
+        Failure,
+        FillError,
+        GraphError,
+        InvalidField,
+        LMError,
+        NodeError,
+        ProcessError,
+        ProcessTimeout,
+        RecallError,
+        RunError,
+        RunTimeout,
+        StateConflict,
+        StepLimitError,
+    )
+    from dagflow.graph.graph import Graph
+    from dagflow.graph.result import GraphResult
+    from dagflow.graph.stream import GraphStream
+    from dagflow.kernel.context import progress
+    from dagflow.kernel.standalone import resolve_dep, resolve_fields
+    from dagflow.lm.base import BaseLM
+    from dagflow.lm.protocol import LM, LMRequest, LMResponse, Message
+    from dagflow.types import Retry, Span, Timeline, Usage
+
+_HOMES = {
+    "core.markers": ("Dep", "Recall", "dep", "field", "recall"),
+    "core.node": ("Node", "NodeConfig"),
+    "errors": (
+        "DagflowError",
+        "DepError",
+        "Failure",
+        "FillError",
+        "GraphError",
+        "InvalidField",
+        "LMError",
+        "NodeError",
+        "ProcessError",
+        "ProcessTimeout",
+        "RecallError",
+        "RunError",
+        "RunTimeout",
+        "StateConflict",
+        "StepLimitError",
+    ),
+    "graph.graph": ("Graph",),
+    "graph.result": ("GraphResult",),
+    "graph.stream": ("GraphStream",),
+    "kernel.context": ("progress",),
+    "kernel.standalone": ("resolve_dep", "resolve_fields"),
+    "lm.base": ("BaseLM",),
+    "lm.protocol": ("LM", "LMRequest", "LMResponse", "Message"),
+    "types": ("Retry", "Span", "Timeline", "Usage"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "LM",
+    "BaseLM",
     "DagflowError",
     "Dep",
     "DepError",
@@ -35,7 +79,12 @@ __all__ = [
     "Graph",
     "GraphError",
     "GraphResult",
+    "GraphStream",
+    "InvalidField",
     "LMError",
+    "LMRequest",
+    "LMResponse",
+    "Message",
     "Node",
     "NodeConfig",
     "NodeError",
@@ -46,8 +95,10 @@ __all__ = [
     "Retry",
     "RunError",
     "RunTimeout",
+    "Span",
     "StateConflict",
     "StepLimitError",
+    "Timeline",
     "Usage",
     "dep",
     "field",
@@ -56,3 +107,16 @@ __all__ = [
     "resolve_dep",
     "resolve_fields",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'dagflow' has no attribute {name!r}")
+    value = getattr(import_module(f"dagflow.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
-import decimal
 import enum
 import math
-import pathlib
-import uuid
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, cast
@@ -16,13 +12,11 @@ from typing import Any, cast
 import attrs
 
 from dagflow.core.markers import UNSET
+from dagflow.core.scalars import write_scalar
 from dagflow.core.shapes import enum_form
 from dagflow.events import Event
 
 __all__ = ["event_json", "to_json"]
-
-TEXTS = (uuid.UUID, decimal.Decimal, pathlib.PurePath, datetime.timedelta)
-TIMES = (datetime.date, datetime.time)
 
 
 def event_json(event: Event) -> dict[str, Any]:
@@ -35,17 +29,14 @@ def to_json(value: object) -> Any:
 
     So do the values of attrs fields with `repr=False`, which is how secrets are kept out of logs.
     """
-    if value is None or (isinstance(value, (bool, int, str)) and not isinstance(value, enum.Enum)):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
     if isinstance(value, enum.Enum):
         return enum_form(value)
-    if isinstance(value, TIMES):
-        return value.isoformat()
-    if isinstance(value, TEXTS):
+    if isinstance(value, float) and not math.isfinite(value):
         return str(value)
-    return _container(value)
+    try:
+        return write_scalar(value)
+    except TypeError:
+        return _container(value)
 
 
 def _container(value: object) -> Any:

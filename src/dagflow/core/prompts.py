@@ -77,11 +77,7 @@ def in_words(instruction: str) -> str:
     if not instruction.isidentifier():
         return instruction
     words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[^A-Z_]+", instruction)
-    return (
-        " ".join([words[0], *(word if word.isupper() else word.lower() for word in words[1:])])
-        if words
-        else instruction
-    )
+    return " ".join(word if word.isupper() or not place else word.lower() for place, word in enumerate(words))
 
 
 def _section(title: str, values: Mapping[str, Any]) -> str:
@@ -103,7 +99,7 @@ def _fields(candidate: type[Node]) -> str:
     properties = json_schema(candidate)["properties"]
     if not properties:
         return ""
-    told = (
-        f"{name} ({part['description']})" if "description" in part else name for name, part in properties.items()
-    )
+    told = [
+        name + (f" ({part['description']})" if "description" in part else "") for name, part in properties.items()
+    ]
     return f" [fields: {', '.join(told)}]"

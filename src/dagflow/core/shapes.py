@@ -239,7 +239,8 @@ def _dataclass_fields(cls: type[Any]) -> tuple[ObjectField, ...]:
         required = default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         if default is dataclasses.MISSING:
             constant = field.default_factory in _CONSTANT_FACTORIES
-            default = field.default_factory() if constant else attrs.NOTHING  # type: ignore[misc]  # checked above
+            factory: Any = field.default_factory
+            default = factory() if constant else attrs.NOTHING
         description = field.metadata.get(DESCRIPTION)
         hint = _evaluate(cls, field.name, field.type)
         found.append(ObjectField(field.name, field.name, hint, required, default, description))

@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 def structure(
     data: Any,
-    target: Callable[..., T],
+    target: Callable[..., T] | Any,
     *,
     only: Sequence[str] | None = None,
     given: Mapping[str, Any] | None = None,
@@ -103,8 +103,12 @@ def _converter() -> cattrs.Converter:
     for kind, read in _HOOKS.items():
         converter.register_structure_hook_factory(partial(_is_of_kind, kind), partial(_hook_for, read))
     for scalar, read_scalar in READERS.items():
-        converter.register_structure_hook(scalar, lambda data, _, read=read_scalar: read(data))
+        converter.register_structure_hook(scalar, _ignoring_type(read_scalar))
     return converter
+
+
+def _ignoring_type(read: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
+    return lambda data, _: read(data)
 
 
 def _is_of_kind(kind: str, hint: Any) -> bool:

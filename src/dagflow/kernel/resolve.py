@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 import anyio
 from anyio.abc import TaskGroup
-from anyio.to_thread import current_default_thread_limiter
+from anyio.to_thread import run_sync
 
 from dagflow.core.dependencies import Call, DependencyPlan
 from dagflow.core.hints import show
@@ -40,7 +40,6 @@ from dagflow.kernel.context import ActivationContext, enter_activation
 from dagflow.kernel.flight import Flight
 from dagflow.kernel.isolation import resume, run_isolated
 from dagflow.kernel.limits import Limit, Permit
-from dagflow.kernel.offload import in_process, in_thread
 from dagflow.kernel.resources import Resources
 from dagflow.kernel.retry import with_retries
 from dagflow.kernel.workers import Workers
@@ -321,11 +320,13 @@ class _Resolution:
             return await run_isolated(context, fn, *positional, **arguments)
         if mode == "inline":
             return context.run(fn, *positional, **arguments)
+        if mode == "process":
+            from dagflow.kernel.offload import in_process  # few need what it imports
+
+            return await in_process(fn, *positional, **arguments)
         if mode == "thread":
             work = partial(context.run, fn, *positional, **arguments)
-            return await in_thread(work, limiter=current_default_thread_limiter())
-        if mode == "process":
-            return await in_process(fn, *positional, **arguments)
+            return await run_sync(work)
         if mode == "node":
             return await run_isolated(context, resolver.make_node, fn, arguments)
         assert resolver.resources is not None
