@@ -25,10 +25,11 @@ import attrs
 
 from dagflow import Dep, Graph, GraphResult, Node, dep, field
 from dagflow.report.timeline import render_timeline
-from dagflow.testing.scripted import ScriptedLM
+from dagflow.testing import ScriptedLM
 
 DATA = Path(__file__).parent / "data"
 TODAY = date(2026, 10, 14)  # the day that the files are from
+ALL_DAY = "all day"
 
 
 # What we know about the day. Plain attrs classes, nothing of dagflow in them.
@@ -53,8 +54,21 @@ class Weather:
 
 
 @attrs.frozen
+class Event:
+    start: datetime | date  # a date for a whole day; without a time zone for "on the clock of where I am"
+    title: str
+    where: str
+
+    def local(self, zone: timezone) -> tuple[date, str]:
+        if not isinstance(self.start, datetime):
+            return self.start, ALL_DAY
+        local = self.start.astimezone(zone) if self.start.tzinfo else self.start
+        return local.date(), f"{local:%H:%M}"
+
+
+@attrs.frozen
 class Appointment:
-    when: str
+    time: str
     title: str
     where: str
 
@@ -86,7 +100,7 @@ async def forecast(place: Annotated[Place, Dep(locate)]) -> Weather:
 
 
 def read_calendar() -> list[Event]:  # not async: it runs in a worker thread, and holds nobody up
-    time.sleep(0.1)
+    time.sleep(0.1)  # a slow disk
     return parse_calendar((DATA / "calendar.ics").read_text(encoding="utf-8"))
 
 
@@ -94,9 +108,10 @@ def todays_agenda(
     events: Annotated[list[Event], Dep(read_calendar)],
     place: Annotated[Place, Dep(locate)],  # `forecast` reads it too; it is looked up once
 ) -> list[Appointment]:
-    here = timezone(place.utc_offset)
-    today = [event for event in events if event.day(here) == TODAY]
-    return [Appointment(event.clock(here), event.title, event.where) for event in sorted(today, key=Event.order)]
+    zone = timezone(place.utc_offset)
+    today = [(event, *event.local(zone)) for event in events]
+    agenda = [Appointment(clock, event.title, event.where) for event, day, clock in today if day == TODAY]
+    return sorted(agenda, key=lambda appointment: (appointment.time != ALL_DAY, appointment.time))
 
 
 # The graph. A node's fields are its inputs; the return hint of `__call__` names what may follow.
@@ -154,42 +169,21 @@ def sky(code: int) -> str:
     return next(word for highest, word in words.items() if code <= highest)
 
 
-@attrs.frozen
-class Event:
-    """An event of a calendar: `start` is a date for a whole day, and aware only where the calendar says UTC."""
-
-    start: datetime | date
-    title: str
-    where: str
-
-    def day(self, zone: timezone) -> date:
-        return self._local(zone).date() if isinstance(self.start, datetime) else self.start
-
-    def clock(self, zone: timezone) -> str:
-        return f"{self._local(zone):%H:%M}" if isinstance(self.start, datetime) else "all day"
-
-    def order(self) -> str:
-        return self.start.isoformat()
-
-    def _local(self, zone: timezone) -> datetime:
-        assert isinstance(self.start, datetime)
-        return self.start.astimezone(zone) if self.start.tzinfo else self.start
-
-
 def parse_calendar(text: str) -> list[Event]:
     """Read the events of an iCalendar file (RFC 5545): folded lines, escapes, dates, local and UTC times."""
+    unfolded = re.sub(r"\n[ \t]", "", text)
     events: list[Event] = []
     inside: list[str] = []
     properties: dict[str, str] = {}
-    for line in re.sub(r"\r?\n[ \t]", "", text).splitlines():
-        name, _, value = re.split(r'(:)(?=(?:[^"]*"[^"]*")*[^"]*$)', line, maxsplit=1)
-        name = name.partition(";")[0].upper()
+    # NAME;PARAMETER="...":VALUE, where a quoted parameter may hold a colon
+    for name, value in re.findall(r'^([\w-]+)(?:"[^"\n]*"|[^":\n])*:(.*)$', unfolded, re.MULTILINE):
         if name == "BEGIN":
             inside.append(value)
-        elif name == "END" and inside.pop() == "VEVENT":
-            events.append(to_event(properties))
-            properties = {}
-        elif inside[-1] == "VEVENT":  # and not of an alarm within
+        elif name == "END":
+            if inside.pop() == "VEVENT":
+                events.append(to_event(properties))
+                properties = {}
+        elif inside[-1] == "VEVENT":  # and not an alarm within it
             properties[name] = value
     return events
 
@@ -212,14 +206,14 @@ def scripted_lm() -> ScriptedLM:
     """Make a stand-in for a language model: offline, it gives the same answers each time."""
     return ScriptedLM(
         {
-            "choose": lambda request: "StayIn" if "home" in request.messages[-1].content else "Outfit",
+            "choose": lambda request: "StayIn" if "home" in request.resolved["message"] else "Outfit",
             "Outfit": {
                 "top": "a merino base layer, a wool sweater and a waterproof shell",
                 "bottom": "dark wool trousers",
                 "shoes": "waterproof leather boots",
                 "extras": ["gloves", "a warm hat", "a smart scarf for dinner"],
-                "reason": "Near freezing with rain and wind from noon on, so layers under a shell (an umbrella would "
-                "not survive the shore), and wool that is smart enough for the board and for dinner.",
+                "reason": "It feels like freezing, with wind and rain from noon on: layers under a shell, and wool "
+                "that is smart enough for the board and for dinner.",
             },
             "StayIn": {"comfort": "Thick socks, a pot of tea, and the rain outside the window."},
         },
@@ -248,10 +242,10 @@ def main() -> None:
 def print_trace(result: GraphResult) -> None:
     for node in result.trace:
         print(type(node).__name__)
-        for name, value in attrs.asdict(node, recurse=False).items():
-            items = value if isinstance(value, list) else [value]
-            for item in items:
-                print(f"    {name}: {item}")
+        for name, value in vars(node).items():
+            print(f"    {name}: {'' if isinstance(value, list) else value}")
+            for item in value if isinstance(value, list) else []:
+                print(f"      - {item}")
 
 
 if __name__ == "__main__":

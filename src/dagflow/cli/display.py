@@ -24,6 +24,9 @@ from dagflow.events import (
 )
 from dagflow.report.timeline import human_duration
 
+CONTINUATION = "\n" + " " * 12
+"""What the lines of one event are joined by, so that the times stand out."""
+
 __all__ = ["Display", "JSONLines", "PlainLines", "can_write_unicode", "open_display"]
 
 
@@ -42,9 +45,11 @@ def open_display(*, as_json: bool) -> AbstractContextManager[Display]:
     if as_json:
         return nullcontext(JSONLines(sys.stdout))
     if sys.stderr.isatty():
+        from rich.console import Console
+
         from dagflow.cli.live import LiveTree
 
-        return LiveTree()
+        return LiveTree(Console(stderr=True))
     return nullcontext(PlainLines(sys.stderr))
 
 
@@ -84,7 +89,7 @@ class PlainLines:
 
     def say(self, text: str) -> None:
         """Write a line of another kind."""
-        print(text, file=self._stream, flush=True)
+        print(text.replace("\n", CONTINUATION), file=self._stream, flush=True)
 
 
 def describe_event(event: Event) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import anyio
 import attrs
@@ -72,4 +73,5 @@ async def _execute(prepared: PreparedRun, scope: CancelScope, events: Subscripti
 async def _cancel_on_signal(signals: Signals, scope: CancelScope, display: Display, ending: Ending) -> None:
     ending.stopped_by = await signals.wait()
     scope.cancel()
-    display.say(f"{ending.stopped_by.name}: cancelled; waiting for the clean-up (once more to leave at once)")
+    with suppress(OSError):  # whoever closed the pipe does not want to know
+        display.say(f"{ending.stopped_by.name}: cancelled; waiting for the clean-up (once more to leave at once)")

@@ -9,13 +9,14 @@ from typing import Annotated
 
 import typer
 
+from dagflow.cli.language_models import needs_of
 from dagflow.cli.problems import UsageProblem, told
 from dagflow.cli.run import TargetArgument, TracebackOption
 from dagflow.cli.targets import load_graph
 from dagflow.core.hints import show as show_type
 from dagflow.core.inputs import Input, inputs, routes
 from dagflow.core.markers import Dep
-from dagflow.errors import GraphError, name_of
+from dagflow.errors import name_of
 from dagflow.graph.graph import Graph
 
 __all__ = ["check", "drawings"]
@@ -31,8 +32,8 @@ def check(target: TargetArgument, traceback: TracebackOption = False) -> None:
     with told(with_traceback=traceback):
         graph, _ = load_graph(target)
         print(f"graph {graph.name} is sound: {_summary(graph)}")
-        for need in _needs(graph):
-            print(f"  {need}")
+        for need in needs_of(graph):
+            print(f"  needs a language model: {need}")
 
 
 @drawings.command("show")
@@ -109,14 +110,6 @@ def _summary(graph: Graph) -> str:
         f"{_count(len(graph.nodes), 'node')}, {_count(len(graph.edges), 'route')}, "
         f"{_count(dependencies, 'dependency', 'dependencies')}; ends with {terminal}"
     )
-
-
-def _needs(graph: Graph) -> tuple[str, ...]:
-    try:
-        graph.validate(lm=False)
-    except GraphError as error:
-        return tuple(fault.removesuffix("; pass lm=") for fault in error.faults)
-    return ()
 
 
 def _count(number: int, one: str, many: str = "") -> str:

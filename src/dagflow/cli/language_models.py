@@ -10,9 +10,10 @@ import attrs
 
 from dagflow.cli.problems import BrokenTarget, UsageProblem, nearest
 from dagflow.cli.targets import find_attribute, load_module, parse
-from dagflow.errors import describe
+from dagflow.errors import GraphError, describe
+from dagflow.graph.graph import Graph
 
-__all__ = ["LanguageModel", "load_lm"]
+__all__ = ["LanguageModel", "load_lm", "needs_of"]
 
 SCRIPTED = "scripted_lm"
 METHODS = ("make", "decide", "choose_type", "fill")
@@ -49,8 +50,20 @@ def load_lm(spec: str, module: ModuleType) -> LanguageModel:
     if not rest:
         raise UsageProblem(f"--lm {spec} is unknown{nearest(name, list(SCHEMES))}\nthere is {_forms()}")
     target = parse(spec)
-    found = _make(find_attribute(load_module(target), target), spec)
-    return LanguageModel(found, spec)
+    try:
+        found = find_attribute(load_module(target), target)
+    except UsageProblem as problem:
+        raise UsageProblem(f"--lm {spec}: {problem}\nthere is {_forms()}") from None
+    return LanguageModel(_make(found, spec), spec)
+
+
+def needs_of(graph: Graph) -> tuple[str, ...]:
+    """Say what a graph needs a language model for; nothing where it runs without one."""
+    try:
+        graph.validate(lm=False)
+    except GraphError as error:
+        return tuple(fault.removesuffix("; pass lm=") for fault in error.faults)
+    return ()
 
 
 def _scripted(rest: str, module: ModuleType) -> LanguageModel:

@@ -36,6 +36,8 @@ Status = Literal["running", "succeeded", "failed", "cancelled"]
 MARKS: Final = {"succeeded": ("✓", "green"), "failed": ("✗", "red"), "cancelled": ("⊘", "yellow")}
 SPINNER: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 FRAMES_A_SECOND: Final = 10
+CHILDREN_SHOWN: Final = 12
+"""Of more, the last ones are drawn: a terminal has no room for thousands, and drawing them takes time."""
 
 
 @attrs.define(eq=False)
@@ -55,7 +57,12 @@ class Row:
     @property
     def lines(self) -> int:
         """How many lines the row and those below it take."""
-        return 1 + sum(child.lines for child in self.children)
+        return 1 + (self.hidden > 0) + sum(child.lines for child in self.children[-CHILDREN_SHOWN:])
+
+    @property
+    def hidden(self) -> int:
+        """How many of the rows below it are not drawn."""
+        return max(0, len(self.children) - CHILDREN_SHOWN)
 
     def text(self, now: float) -> Text:
         """The line of the row; names and notes are the user's, and are not read as markup."""
@@ -76,19 +83,19 @@ class LiveTree:
     own, which ends with the display.
     """
 
-    def __init__(self) -> None:
-        self._console = Console(stderr=True)
+    def __init__(self, console: Console) -> None:
+        self._top: list[Row] = []
+        self._rows: dict[tuple[str, str], Row] = {}
+        self._owners: dict[str, Row] = {}
+        self._console = console
         self._live = Live(
-            get_renderable=self._draw,
+            get_renderable=self.draw,
             console=self._console,
             refresh_per_second=FRAMES_A_SECOND,
             transient=True,
             # What the user's code prints must not end up in the tree, nor in another stream than it was meant for.
             redirect_stdout=sys.stdout.isatty(),
         )
-        self._top: list[Row] = []
-        self._rows: dict[tuple[str, str], Row] = {}
-        self._owners: dict[str, Row] = {}
 
     def __enter__(self) -> LiveTree:
         self._live.start()
@@ -162,7 +169,8 @@ class LiveTree:
         if row is not None:
             row.note = note.splitlines()[0] if note else ""
 
-    def _draw(self) -> Tree:
+    def draw(self) -> Tree:
+        """Build the tree as it is now, no taller than the terminal: the newest nodes and what is below them."""
         now, room = time.monotonic(), self._console.height - 2
         shown: list[Row] = []
         for row in reversed(self._top):
@@ -179,5 +187,7 @@ class LiveTree:
 
 def _grow(tree: Tree, row: Row, now: float) -> None:
     branch = tree.add(row.text(now))
-    for child in list(row.children):
+    if row.hidden:
+        branch.add(Text(f"… {row.hidden} before", "dim"))
+    for child in row.children[-CHILDREN_SHOWN:]:
         _grow(branch, child, now)

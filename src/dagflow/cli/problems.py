@@ -31,6 +31,7 @@ USAGE: Final = 2
 INTERRUPTED: Final = 130
 """What shells report for a program that Ctrl-C ended: 128 and the number of the signal."""
 BROKEN_PIPE: Final = 141
+"""The same for SIGPIPE, which Python programs ignore."""
 
 
 class UsageProblem(Exception):
@@ -57,8 +58,11 @@ def told(*, with_traceback: bool = False) -> Iterator[None]:
             traceback.print_exception(error)
         _leave(FAILED, str(error))
     except BrokenPipeError:
-        close_broken_pipes()
+        close_broken_streams()
         raise typer.Exit(BROKEN_PIPE) from None
+    except OSError as error:
+        close_broken_streams()
+        _leave(FAILED, f"cannot write: {error.strerror}")
     except KeyboardInterrupt:
         _leave(INTERRUPTED, "interrupted")
 
@@ -72,21 +76,22 @@ def nearest(name: str, known: Sequence[str]) -> str:
 def tell_failure(error: Exception, *, with_traceback: bool) -> None:
     """Write why a run failed to standard error: every failure, and the nodes that had completed."""
     failures = error.failures if isinstance(error, DagflowError) else ()
-    if with_traceback:
+    if with_traceback or not isinstance(error, DagflowError):
         traceback.print_exception(error)
         for failure in failures:
             if failure.exception is not error and failure.exception is not error.__cause__:
                 traceback.print_exception(failure.exception)
     lines = [f"error: {describe(error)}", *getattr(error, "__notes__", ())]
-    told_already = "\n".join(lines)
-    untold = [failure for failure in failures if describe(failure.exception) not in told_already]
-    lines += [f"  - {failure.where}: {describe(failure.exception)}" for failure in untold]
+    message = "\n".join(lines)
+    if len(failures) != 1 or describe(failures[0].exception) not in message:
+        each = (f"{failure.where}: {describe(failure.exception)}" for failure in failures)
+        lines += [f"  - {line}" for line in each if line not in message]
     if isinstance(error, DagflowError) and error.trace:
         lines.append(f"completed before: {', '.join(type(node).__name__ for node in error.trace)}")
     print("\n".join(lines), file=sys.stderr)
 
 
-def close_broken_pipes() -> None:
+def close_broken_streams() -> None:
     """Point the standard streams to nowhere, or the interpreter would complain when it flushes them."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):

@@ -14,15 +14,14 @@ import typer
 from dagflow.cli.display import can_write_unicode, open_display
 from dagflow.cli.follow import Ending, follow
 from dagflow.cli.inputs import read_start
-from dagflow.cli.language_models import LanguageModel, load_lm
+from dagflow.cli.language_models import load_lm, needs_of
 from dagflow.cli.problems import FAILED, UsageProblem, tell_failure, told
 from dagflow.cli.signals import Signals
 from dagflow.cli.targets import load_graph
 from dagflow.cli.values import to_json
 from dagflow.core import folds
-from dagflow.errors import GraphError
 from dagflow.events import DependencyCancelled, NodeCancelled, NodeSucceeded
-from dagflow.graph.graph import FROM_GRAPH, Graph, PreparedRun
+from dagflow.graph.graph import FROM_GRAPH, PreparedRun
 from dagflow.kernel.entry import run_to_completion
 from dagflow.report.timeline import render_timeline
 from dagflow.types import Usage
@@ -79,7 +78,10 @@ def run(
         graph, module = load_graph(target)
         start = read_start(graph.start, given)
         model = load_lm(lm, module) if lm is not None else None
-        _check_model(graph, model)
+        needs = needs_of(graph) if model is None else ()
+        if needs:
+            reasons = "\n".join(f"  - {need}" for need in needs)
+            raise UsageProblem(f"graph {graph.name} needs a language model; give one with --lm:\n{reasons}")
 
         def prepare() -> PreparedRun:
             steps = FROM_GRAPH if max_steps is None else max_steps
@@ -100,13 +102,6 @@ def _check(backend: Backend, timeout: float | None) -> None:
         raise UsageProblem(f"--timeout is a number of seconds above 0, not {timeout:g}")
     if backend is Backend.TRIO and importlib.util.find_spec("trio") is None:
         raise UsageProblem("--backend trio needs trio: pip install 'dagflow[trio]'")
-
-
-def _check_model(graph: Graph, model: LanguageModel | None) -> None:
-    try:
-        graph.validate(lm=model is not None)
-    except GraphError as error:
-        raise UsageProblem(f"{error}\non the command line that is --lm SPEC, such as --lm scripted") from None
 
 
 def _tell(ending: Ending, *, quiet: bool, with_traceback: bool) -> int:

@@ -30,7 +30,9 @@ class Signals:
         self._reader, self._writer = socket.socketpair()
         self._reader.setblocking(False)
         self._writer.setblocking(False)
-        self._previous = {number: signal.signal(number, self._handle) for number in WATCHED}
+        # What was started to ignore a signal goes on ignoring it: shells start background jobs of scripts so.
+        heard = [number for number in WATCHED if signal.getsignal(number) is not signal.SIG_IGN]
+        self._previous = {number: signal.signal(number, self._handle) for number in heard}
         return self
 
     def __exit__(

@@ -12,7 +12,7 @@ from anyio.abc import TaskGroup
 from dagflow.errors import describe
 from dagflow.events import Event
 from dagflow.graph.result import GraphResult
-from dagflow.kernel.journal import Subscription
+from dagflow.kernel.journal import Journal, Subscription
 
 if TYPE_CHECKING:
     from dagflow.graph.graph import PreparedRun
@@ -34,12 +34,20 @@ class GraphStream:
         self._events: Subscription | None = None
         self._result: GraphResult | None = None
         self._error: BaseException | None = None
+        self._journal: Journal | None = None
+
+    @property
+    def journal(self) -> Journal:
+        """The run's journal, during the run and after it; raises `RuntimeError` before."""
+        if self._journal is None:
+            raise RuntimeError("the run has not begun")
+        return self._journal
 
     async def __aenter__(self) -> GraphStream:
         if self._group is not None:
             raise RuntimeError("a stream is one run: call graph.stream(...) again for another")
         prepared = self._prepare()
-        journal = prepared.run.journal
+        journal = self._journal = prepared.run.journal
         self._events = journal.follow(prepared.run.id, after=len(journal.events), capacity=self._buffer)
         self._events.__enter__()
         self._group = await anyio.create_task_group().__aenter__()
@@ -55,7 +63,10 @@ class GraphStream:
         self._events.__exit__(None, None, None)
         self._group.cancel_scope.cancel()
         try:
-            await self._group.__aexit__(kind, error, trace)
+            if isinstance(error, Exception):
+                await self._group.__aexit__(None, None, None)  # it would put the consumer's error into a group
+            else:
+                await self._group.__aexit__(kind, error, trace)
         finally:
             self._tell_undelivered(error)
         return None

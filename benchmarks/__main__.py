@@ -1,0 +1,51 @@
+"""Run every measurement, print it, and write `RESULTS.md` and `results.svg` beside this file."""
+
+from __future__ import annotations
+
+import argparse
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+
+from benchmarks import chart, costs, imports, loops, makespan, plans, report, resolve, runs
+from benchmarks.section import Section
+
+FOLDER = Path(__file__).parent
+# What is measured in fresh processes and on a virtual clock first: the others heat up the machine.
+MEASUREMENTS = (
+    imports.measure,
+    makespan.measure,
+    plans.measure,
+    partial(costs.measure, "schedule_cost", "Schedule"),
+    loops.measure,
+    runs.measure,
+    partial(costs.measure, "fanout_cost", "Fan-out"),
+    resolve.measure,
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure side by side with rivals.")
+    parser.add_argument(
+        "--short", action="store_true", help="medians of 3, smaller sizes; prints and writes nothing"
+    )
+    short = parser.parse_args().short
+    began = perf_counter()
+    sections: list[Section] = []
+    for measure in MEASUREMENTS:
+        sections.append(measure(short=short))
+        print(f"{perf_counter() - began:5.0f} s  {sections[-1].title}", flush=True)
+        for verdict in sections[-1].verdicts:
+            print(f"         {verdict.word:6}  {verdict.claim}: {verdict.measured} ({verdict.target})", flush=True)
+    text = report.render(sections, seconds=perf_counter() - began, chart="results.svg")
+    if short:
+        print(text)
+        return
+    (FOLDER / "RESULTS.md").write_text(text, encoding="utf-8")
+    points = [point for section in sections for point in section.points]
+    (FOLDER / "results.svg").write_text(chart.draw(points), encoding="utf-8")
+    print(f"written: {FOLDER / 'RESULTS.md'}, {FOLDER / 'results.svg'}")
+
+
+if __name__ == "__main__":
+    main()
