@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import anyio
@@ -12,7 +12,8 @@ import trio
 from benchmarks.measure import Call
 from benchmarks.shapes import Functions
 
-Step = tuple[int, Callable[..., Awaitable[Any]], tuple[int, ...]]
+Function = Callable[..., Coroutine[Any, Any, Any]]
+Step = tuple[int, Function, tuple[int, ...]]
 
 
 def steps(functions: Functions) -> list[list[Step]]:
@@ -52,7 +53,7 @@ def by_groups(functions: Functions, open_group: Callable[[], Any]) -> Call:
     async def run() -> Any:
         values: list[Any] = [None] * size
 
-        async def put(number: int, function: Callable[..., Awaitable[Any]], sources: tuple[int, ...]) -> None:
+        async def put(number: int, function: Function, sources: tuple[int, ...]) -> None:
             values[number] = await function(*[values[source] for source in sources])
 
         for level in levels:

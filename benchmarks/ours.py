@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from benchmarks.measure import Call
 from benchmarks.shapes import Functions
-from dagflow import Dep, Graph, Node, resolve_dep
+from dagflow import Graph, Node, dep, resolve_dep
 
 
 def by_resolving(functions: Functions, schedule: Literal["levels", "eager"]) -> Call:
@@ -21,12 +21,12 @@ def by_running_a_graph(functions: Functions) -> Call:
     target = functions.target
 
     class Ask(Node):
-        value: Annotated[int, Dep(target)]
+        value: int = dep(target)
 
         async def __call__(self) -> None:
             pass
 
-    graph = Graph(Ask, namespace={"target": target})
+    graph = Graph(Ask)
 
     async def run() -> Any:
         result = await graph.run(Ask())

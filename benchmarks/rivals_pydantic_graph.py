@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from pydantic_graph import BaseNode, End, GraphBuilder, GraphRunContext, StepContext, reduce_sum
@@ -52,7 +53,7 @@ async def build(shape: Shape, work: str) -> Call:
         )
     else:
         ends = [builder.start_node, *steps, builder.end_node]
-        for source, follower in zip(ends, ends[1:], strict=False):
+        for source, follower in pairwise(ends):
             builder.add(builder.edge_from(source).to(follower))
     graph = builder.build()
 

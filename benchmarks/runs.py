@@ -19,9 +19,9 @@ LIMIT = 1.5
 Waiting = Callable[[], Awaitable[None]]
 waiting: ContextVar[Waiting] = ContextVar("waiting")
 TEXT = f"""\
-{RUNS:,} runs at once of five nodes, one after another, each of which waits for {WAIT * 1000:g} ms with `anyio.sleep`;
-by hand, five functions that do the same in as many tasks of one anyio task group. Memory is what Python has
-allocated (`tracemalloc`), by run, while every run waits in its first node.
+{RUNS:,} runs at once of five nodes, one after another, each of which waits for {WAIT * 1000:g} ms with
+`anyio.sleep`; by hand, five calls that do the same, in as many tasks of one anyio task group. Memory is what
+Python has allocated (`tracemalloc`), by run, while every run waits in its first node.
 """
 
 

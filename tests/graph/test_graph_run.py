@@ -644,3 +644,34 @@ async def test_a_failure_during_cancellation_is_not_lost() -> None:
 
     with pytest.raises(NodeError, match="disk full"), anyio.move_on_after(0.01):
         await Graph(start=Breaks).run(Breaks())
+
+
+@pytest.mark.parametrize(
+    ("lm", "message"), [(FakeLM, "not the class FakeLM itself; write FakeLM"), ("gpt", "lm='gpt' is no language model")]
+)
+async def test_what_is_no_language_model_is_refused(lm: Any, message: str) -> None:
+    """A run, or a node's configuration, refuses a model that is none before anything starts."""
+    with pytest.raises(TypeError, match=message):
+        await Graph(start=GetDressed).run(GetDressed(message=""), lm=lm)
+    with pytest.raises(TypeError, match=message):
+        NodeConfig(lm=lm)
+
+
+async def test_a_node_as_a_dependency_keeps_its_own_timeout() -> None:
+    """The timeout that a node is configured with counts where the node is a dependency, too."""
+
+    class Stalls(FakeLM):
+        async def fill(self, target: Any, resolved: Any, instruction: str, source: Any = None) -> Any:
+            await anyio.sleep_forever()
+
+    class Slow(Node):
+        node_config = NodeConfig(timeout=0.01)
+        text: str
+
+    class Asks(Node):
+        slow: Slow = dep(Slow)
+
+        async def __call__(self) -> None: ...
+
+    with pytest.raises(DepError, match=r"Asks.slow \(Slow\): TimeoutError: no value within its timeout of 0.01 s"):
+        await Graph(start=Asks).run(Asks(), lm=Stalls())

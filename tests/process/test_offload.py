@@ -217,13 +217,10 @@ class AsyncCallable:
     async def __call__(self) -> None: ...
 
 
-def replaced() -> None: ...
+def original() -> None: ...
 
 
-original = replaced
-
-
-def replaced() -> None: ...  # type: ignore[no-redef]
+original.__qualname__ = "asynchronous"  # as a decorator that replaces a function leaves it
 
 
 def local() -> Callable[[], None]:

@@ -294,12 +294,14 @@ async def test_block_talks_to_its_child() -> None:
 
 async def test_leaving_the_block_ends_the_child() -> None:
     """A block that is left while its child runs ends it, exception or not."""
+    children = []
     async with assert_no_leaks():
         with pytest.raises(LookupError):
             async with open_child(sh(LOOP)) as child:
+                children.append(child)
                 raise LookupError
-    assert gone(child.pid)
-    assert -signal.SIGTERM == child.returncode
+    assert gone(children[0].pid)
+    assert -signal.SIGTERM == children[0].returncode
 
 
 async def test_many_may_wait() -> None:

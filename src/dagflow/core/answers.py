@@ -20,7 +20,7 @@ _WHOLE_FENCE = re.compile(r"\s*```[a-zA-Z0-9]*[ \t]*\n(.*)\n[ \t]*```\s*", re.DO
 # A fence begins on a line of its own, which a JSON string cannot hold: text inside of a string never matches.
 _JSON_FENCE = re.compile(r"^[ \t]*```json5?c?[ \t]*\n", re.MULTILINE | re.IGNORECASE)
 _BRACKET = re.compile(r"[\[\]{}]")
-_BRACKETS_IN_PROSE = re.compile(r"\{[^\[\]{}\"]*\}|\[[^\[\]{}\"]*\]")
+_PLAIN_BRACKETS = re.compile(r"\{[^\[\]{}\"]*\}|\[[^\[\]{}\"]*\]")
 _CUT_TOKEN = re.compile(r"t|tr|tru|f|fa|fal|fals|n|nu|nul|-|[.eE][-+]?\d*|[-+]\d*|\\u?[0-9a-fA-F]{0,3}")
 
 
@@ -74,26 +74,23 @@ def _values_in_prose(text: str) -> list[Any]:
         start = bracket.start()
         if text[start] in "]}":
             _refuse(f"malformed JSON: {text[start]!r} at position {start} closes nothing")
-        try:
-            value, position = _decode_at(text, start)
-        except InvalidAnswer:
-            # Brackets may be part of the prose, if they hold neither strings nor brackets of their own. Anything
-            # else is malformed JSON, whose inner values must not pass for the answer.
-            prose = _BRACKETS_IN_PROSE.match(text, start)
-            if prose is None or _holds_a_fault_of_ours(text, start):
-                raise
-            position = prose.end()
-        else:
-            found.append(value)
+        # Brackets that hold neither strings nor brackets may be part of the prose. Any others are JSON, and where
+        # that is malformed its inner values must not pass for the answer.
+        plain = _PLAIN_BRACKETS.match(text, start)
+        if plain is not None and not _is_json(plain[0]):
+            position = plain.end()
+            continue
+        value, position = _decode_at(text, start)
+        found.append(value)
     return found
 
 
-def _holds_a_fault_of_ours(text: str, start: int) -> bool:
-    """Tell whether the text is JSON that is refused on other grounds than its syntax, such as NaN."""
+def _is_json(text: str) -> bool:
+    """Tell whether a text is JSON by its syntax, be it refused on other grounds, such as NaN."""
     try:
-        json.JSONDecoder().raw_decode(text, start)
-    except (ValueError, RecursionError):
-        return False
+        json.loads(text)
+    except ValueError as error:
+        return not isinstance(error, json.JSONDecodeError)
     return True
 
 
@@ -108,7 +105,7 @@ def _decode_whole(text: str) -> Any:
         _refuse(str(error))
     if end != len(text):
         raise json.JSONDecodeError("Extra data", text, end)
-    return _check_depth(value, text)
+    return _check_depth(value, _opening_brackets(text, 0, end))
 
 
 def _decode_at(text: str, start: int) -> tuple[Any, int]:
@@ -123,26 +120,26 @@ def _decode_at(text: str, start: int) -> tuple[Any, int]:
         _refuse(_explain(text, error))
     except ValueError as error:
         _refuse(str(error))
-    return _check_depth(value, text), end
+    return _check_depth(value, _opening_brackets(text, start, end)), end
 
 
 _TOO_DEEP = f"the answer is nested more than {MAX_DEPTH} levels deep"
 
 
-def _check_depth(value: Any, text: str) -> Any:
-    if text.count("[") + text.count("{") <= MAX_DEPTH:
+def _check_depth(value: Any, brackets: int) -> Any:
+    if brackets <= MAX_DEPTH:
         return value
     level = [value]
-    for _ in range(MAX_DEPTH + 1):
-        level = [
-            child
-            for item in level
-            if isinstance(item, (dict, list))
-            for child in (item.values() if isinstance(item, dict) else item)
-        ]
+    for _ in range(MAX_DEPTH):
+        children = (item.values() if isinstance(item, dict) else item for item in level)
+        level = [child for group in children for child in group if isinstance(child, (dict, list))]
         if not level:
             return value
     return _refuse(_TOO_DEEP)
+
+
+def _opening_brackets(text: str, start: int, end: int) -> int:
+    return text.count("[", start, end) + text.count("{", start, end)
 
 
 def _refuse_whole(text: str, error: json.JSONDecodeError) -> NoReturn:

@@ -18,6 +18,7 @@ from dagflow.core.markers import Dep
 from dagflow.core.node import Node
 from dagflow.core.topology import CycleFound, levels
 from dagflow.errors import GraphError, name_of
+from dagflow.types import Retry
 
 __all__ = ["Call", "DependencyPlan", "Request", "plan_dependencies", "plan_fields"]
 
@@ -28,7 +29,8 @@ Fn = Callable[..., Any]
 class Call:
     """One callable of a plan, to be called once in a run.
 
-    `place` is the field path that first asked for it. `arguments` pairs each parameter with the callable
+    `place` is the field path that first asked for it, and `options` what it was marked with. `timeout` and
+    `retry` are what counts: a node's own configuration stands in for options that its marker lacks. `arguments` pairs each parameter with the callable
     that gives it; `positional` says how many of them must be passed by position. `mode` is how to run it.
     """
 
@@ -36,6 +38,8 @@ class Call:
     name: str
     place: str
     options: Dep
+    timeout: float | None
+    retry: Retry | None
     mode: Literal["await", "context", "node", "thread", "inline", "process"]
     returns: Any
     arguments: tuple[tuple[str, Fn], ...]
@@ -146,7 +150,9 @@ class _Survey:
     def _visit(self, request: Request) -> None:
         marker, place = request.marker, self.locate(request.place)
         if not callable(marker.fn):
-            self.faults.append(f"{place} depends on {marker.fn!r}, which is not callable")
+            self.faults.append(
+                f"{place} depends on {marker.fn!r}, which is not callable; write Dep(fn), not Dep(fn())"
+            )
             return
         try:
             call = self.calls.get(marker.fn)
@@ -188,6 +194,8 @@ class _Survey:
             name=name_of(fn),
             place=request.place,
             options=request.marker,
+            timeout=request.marker.timeout,
+            retry=request.marker.retry,
             mode=_mode(callee, request.marker),
             returns=callee.returns,
             arguments=tuple((parameter.name, parameter.marker.fn) for parameter in callee.parameters),
@@ -218,7 +226,19 @@ class _Survey:
             if isinstance(item.marker, Dep)
         ]
         arguments = tuple((item.name, item.marker.fn) for item in fields if isinstance(item.marker, Dep))
-        call = Call(fn, fn.__name__, request.place, marker, "node", fn, arguments, 0, None)
+        call = Call(
+            fn=fn,
+            name=fn.__name__,
+            place=request.place,
+            options=marker,
+            timeout=marker.timeout or fn.node_config.timeout,
+            retry=marker.retry or fn.node_config.retry,
+            mode="node",
+            returns=fn,
+            arguments=arguments,
+            positional=0,
+            fits=None,
+        )
         return call, asked
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import attrs
 
 from dagflow.core import hints
+from dagflow.core.language_model import can_be_language_model
 from dagflow.core.markers import DESCRIPTION, MARKER, UNSET, Dep, Recall
 from dagflow.core.node import Node, has_empty_body
 from dagflow.errors import GraphError
@@ -166,7 +167,7 @@ def routes(cls: type[Node], namespace: Mapping[str, Any] | None = None) -> tuple
     except NameError as error:
         raise _fault(
             cls,
-            f"returns {annotation!r}, where the name {error.name!r} is not known; "
+            f"returns {str(annotation).strip('\'"')}, where the name {error.name!r} is not known; "
             f"import it in the module, or pass namespace=locals()",
         ) from error
     except Exception as error:
@@ -230,10 +231,7 @@ def _is_language_model(
         hint = hints.evaluate(parameter.annotation, _namespaces(cls, namespace))
     except NameError:
         return parameter.name == "lm"
-    return any(
-        all(hasattr(member, method) for method in ("make", "decide", "choose_type", "fill"))
-        for member in hints.union_members(hint)
-    )
+    return any(map(can_be_language_model, hints.union_members(hint)))
 
 
 def _fault(cls: type[Node], text: str) -> GraphError:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, dataclass_transform
 
 import attrs
 
+from dagflow.core.language_model import check_language_model
 from dagflow.core.markers import UNSET, dep, field, recall, to_retry
 from dagflow.types import Retry
 
@@ -24,7 +25,7 @@ class NodeConfig:
     `max_concurrency` bounds how many activations of the node run at once.
     """
 
-    lm: Any = attrs.field(default=None, repr=False)
+    lm: Any = attrs.field(default=None, repr=False, validator=lambda _, __, lm: check_language_model(lm))
     instruction: str | None = None
     timeout: float | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.gt(0)))
     retry: Retry | None = attrs.field(default=None, converter=to_retry)

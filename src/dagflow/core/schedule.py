@@ -160,12 +160,12 @@ class Schedule:
         live = self._find(activation)
         number = live.number
         allowed = self._tables.targets[number]
-        numbers: list[int] = []
+        numbers: dict[int, None] = {}
         for target in targets:
             follower = allowed.get(target)
             if follower is None or follower in numbers:
                 raise ValueError(self._no_target(activation, target, follower))
-            numbers.append(follower)
+            numbers[follower] = None
         state = live.state if live.state is not None else self._meet(live)
         if writes:
             state = self._keys.write(state, writes, number, activation.k)
@@ -388,4 +388,3 @@ def _rank(arrival: Arrival) -> tuple[int, int]:
 
 def _live_rank(live: Live) -> tuple[int, int]:
     return live.number, live.activation.k
-

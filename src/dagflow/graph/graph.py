@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from typing import Any, Final, Literal
 
 from dagflow.core.hints import show
+from dagflow.core.language_model import check_language_model
 from dagflow.core.node import Node
 from dagflow.core.plan import Plan, PlanNode
 from dagflow.errors import DagflowError, GraphError, name_of
@@ -203,6 +204,7 @@ class Graph:
             raise TypeError(f"graph {self.name} starts with an instance of {self.name}, not {given}")
         overrides = dict(deps or {})
         self._check_overrides(overrides)
+        check_language_model(lm)
         settings = RunSettings(
             lm=lm,
             overrides=overrides,

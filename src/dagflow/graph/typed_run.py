@@ -179,9 +179,10 @@ class TypedRun:
         """Resolve the dependency and recall fields of `target` for a body that makes one."""
         if self._nodes.get(target.__name__) is None or self._nodes[target.__name__].cls is not target:
             known = ", ".join(self._nodes)
-            raise GraphError(
-                [f"{target.__name__} is no node of this graph ({known}); name it in a return hint"],
-                subject=target.__name__,
+            raise _wrong(
+                activation.node,
+                f"{activation.node} makes a {target.__name__}, which is no node of the graph ({known}); "
+                f"name it in a return hint",
             )
         return await self._resolve(target, activation, exclusive=False)
 

@@ -13,9 +13,7 @@ __all__ = ["run_to_completion"]
 T = TypeVar("T")
 
 
-def run_to_completion(
-    main: Callable[[], Awaitable[T]], *, backend: Literal["asyncio", "trio"], instead: str
-) -> T:
+def run_to_completion(main: Callable[[], Awaitable[T]], *, backend: Literal["asyncio", "trio"], instead: str) -> T:
     """Run `main()` in an event loop of its own; `instead` says what to write inside a running one.
 
     Raises `RuntimeError` inside a running event loop, and where trio is asked for and not installed;

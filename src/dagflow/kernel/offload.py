@@ -116,22 +116,21 @@ class Answer:
             "raised": f"{name} raised {self.line}, an exception that cannot be sent back as it is",
             "value": f"{name} returned a value that cannot be read here",
         }[self.kind]
-        cause: Exception | None = None
-        if self.data:
-            try:
-                value = Unpickler(io.BytesIO(self.data)).load()
-            except Exception as error:
-                cause = error
-            else:
-                if self.kind == "value":
-                    return value
-                # An event loop's cancellation means something here only if it began here.
-                if isinstance(value, Exception | SystemExit | KeyboardInterrupt):
-                    value.add_note(note)
-                    raise value
-        error = ProcessError(problem, command=command, returncode=returncode)
-        error.add_note(note)
-        raise error from cause
+        failure = ProcessError(problem, command=command, returncode=returncode)
+        failure.add_note(note)
+        if not self.data:
+            raise failure
+        try:
+            value = Unpickler(io.BytesIO(self.data)).load()
+        except Exception as error:
+            raise failure from error
+        if self.kind == "value":
+            return value
+        # The cancellation of an event loop means something here only if it began here.
+        if not isinstance(value, Exception | SystemExit | KeyboardInterrupt):
+            raise failure
+        value.add_note(note)
+        raise value
 
 
 class Unpickler(pickle.Unpickler):

@@ -12,10 +12,13 @@ import runpy
 import sys
 import traceback
 
+__all__ = ["MAIN"]
+
 MAIN = "__mp_main__"  # as in `multiprocessing`, so that `if __name__ == "__main__"` guards the script here too
 
 
 def main() -> None:
+    """Read a call from standard input, make it, and write the answer to standard output."""
     requests = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -44,6 +47,7 @@ def answer(requests: io.BufferedReader) -> tuple[str, bytes, str, str]:
 
 
 def prepare(path: list[str], arguments: list[str], main_name: str | None, main_path: str | None) -> None:
+    """Make this process look like the caller's, as far as finding the function goes."""
     sys.path[:] = path
     sys.argv[:] = arguments
     if main_name is None and main_path is None:
@@ -69,11 +73,13 @@ def pickled_exception(error: BaseException) -> bytes:
 
 
 def told(error: BaseException) -> str:
+    """Format a traceback without our own frame."""
     assert error.__traceback__ is not None
     return "".join(traceback.format_exception(type(error), error, error.__traceback__.tb_next))
 
 
 def line(error: BaseException) -> str:
+    """Say an exception's type and message in one line."""
     return f"{type(error).__qualname__}: {error}"
 
 

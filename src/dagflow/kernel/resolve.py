@@ -295,13 +295,12 @@ class _Resolution:
         return value
 
     async def _attempts(self, call: Call, context: Context) -> Any:
-        options = call.options
-        if options.timeout is None and options.retry is None:
+        if call.timeout is None and call.retry is None:
             return await self._invoke(call, context)
-        return await with_retries(options.retry, partial(self._attempt, call, context))
+        return await with_retries(call.retry, partial(self._attempt, call, context))
 
     async def _attempt(self, call: Call, context: Context) -> Any:
-        timeout = call.options.timeout
+        timeout = call.timeout
         if timeout is None:
             return await self._invoke(call, context.copy())
         with anyio.CancelScope(deadline=anyio.current_time() + timeout) as scope:

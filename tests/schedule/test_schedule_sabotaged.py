@@ -1,0 +1,89 @@
+"""The comparison with the reference can fail: each of these one-line changes to the rules is caught by it."""
+
+import importlib.util
+import sys
+from types import ModuleType
+
+import pytest
+from tests_schedule_campaign import SHAPES, check
+
+MODULES = ("topology", "causality", "loops", "plan", "schedule")
+
+SABOTAGES = {
+    "a join does not wait": ("schedule", "        if blockers:\n", "        if False:\n"),
+    "a join outside loops starts with the first arrival": (
+        "schedule",
+        "                if open_edges[target]:\n                    continue\n",
+        "                if open_edges[target] < 0:\n                    continue\n",
+    ),
+    "routes not taken are not counted down": (
+        "schedule",
+        "            if idle and not self._open_edges[number]:\n",
+        "            if idle and begun and not self._open_edges[number]:\n",
+    ),
+    "a join takes its parent's k": (
+        "schedule",
+        "k = self._counts[number] = self._counts.get(number, 0) + 1",
+        "k = self._counts[number] = max(self._counts.get(number, 0) + 1, arrivals[0][1])",
+    ),
+    "parents in the order of arrival": ("schedule", "        arrivals.sort()\n", "        pass\n"),
+    "ways of the next turn count": ("loops", "    heads = set(loop.heads)\n", "    heads = set(loop.heads[1:])\n"),
+    "heads that wait hold each other up": (
+        "loops",
+        "waiting = reaching & joins_inside & ~_mask(bits, heads)",
+        "waiting = reaching & joins_inside & ~_mask(bits, heads[1:])",
+    ),
+    "an overwritten write is not hidden": (
+        "causality",
+        "        if lies_behind(other, one):\n            return slots[0]\n",
+        "        if lies_behind(other, one):\n            return slots[1]\n",
+    ),
+    "a fold takes what both have seen twice": (
+        "causality",
+        "            if id(mark.origin) in seen:\n                if mark.origin is mark:\n                    break",
+        "            if id(mark.origin) in ():\n                if mark.origin is mark:\n                    break",
+    ),
+}
+
+
+def sabotaged(where: str, old: str, new: str) -> dict[str, ModuleType]:
+    """Load copies of the scheduling modules, one of them changed; the real ones stay as they are."""
+    made: dict[str, ModuleType] = {}
+    for name in MODULES:
+        spec = importlib.util.find_spec(f"dagflow.core.{name}")
+        assert spec is not None
+        assert spec.loader is not None
+        source = spec.loader.get_source(f"dagflow.core.{name}")  # type: ignore[attr-defined]  # a source loader has it
+        if name == where:
+            assert source.count(old) == 1, f"the line to sabotage is not (once) in {name}: {old!r}"
+            source = source.replace(old, new)
+        for other in MODULES:
+            source = source.replace(f"from dagflow.core.{other} import", f"from sabotaged_{other} import")
+        module = ModuleType(f"sabotaged_{name}")
+        sys.modules[module.__name__] = made[name] = module
+        exec(compile(source, f"sabotaged {name}", "exec"), vars(module))
+    return made
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", SABOTAGES)
+def test_a_sabotaged_rule_is_caught(what: str) -> None:
+    """Each sabotage of the rules fails the comparison within a few hundred graphs."""
+    modules = sabotaged(*SABOTAGES[what])
+    caught = 0
+    for shape in SHAPES:
+        for first in range(0, 400, 20):
+            try:
+                check(shape, range(first, first + 20), (modules["plan"], modules["schedule"]))
+            except Exception:
+                caught += 1
+                break
+        if caught:
+            break
+    assert caught
+
+
+def test_a_copy_without_sabotage_passes() -> None:
+    """The copies themselves are sound: it is the sabotage that is caught."""
+    modules = sabotaged("schedule", "        arrivals.sort()\n", "        arrivals.sort()\n")
+    assert check(SHAPES[1], range(20), (modules["plan"], modules["schedule"]))
