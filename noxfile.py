@@ -87,7 +87,9 @@ def mutants(session: nox.Session) -> None:
 def chaos(session: nox.Session) -> None:
     """Cancel and break runs at every point, far more often than the tests do."""
     session.install(*TESTING)
-    session.run("pytest", "-n", "auto", "-m", "chaos or slow", *session.posargs, env={"DAGFLOW_CAMPAIGN": campaign(session)})
+    session.run(
+        "pytest", "-n", "auto", "-m", "chaos or slow", *session.posargs, env={"DAGFLOW_CAMPAIGN": campaign(session)}
+    )
 
 
 @nox.session

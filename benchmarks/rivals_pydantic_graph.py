@@ -14,7 +14,7 @@ from benchmarks.measure import Call
 from benchmarks.shapes import Shape
 
 NAME = "pydantic-graph"
-Context = StepContext[None, None, int]
+Context = StepContext[Any, Any, int]
 
 
 async def nothing(context: Context) -> int:

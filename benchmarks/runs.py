@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import anyio
@@ -17,6 +18,7 @@ from dagflow import Graph, Node
 RUNS, WAIT = 1_000, 0.01
 LIMIT = 1.5
 Waiting = Callable[[], Awaitable[None]]
+Run = Callable[[], Coroutine[Any, Any, None]]
 waiting: ContextVar[Waiting] = ContextVar("waiting")
 TEXT = f"""\
 {RUNS:,} runs at once of five nodes, one after another, each of which waits for {WAIT * 1000:g} ms with
@@ -108,19 +110,19 @@ def measure(*, short: bool) -> Section:
 
 async def _medians(repeats: int) -> dict[str, float]:
     waiting.set(sleep)
-    variants = {name: lambda run=run: _at_once(run) for name, run in VARIANTS.items()}
+    variants = {name: partial(_at_once, run) for name, run in VARIANTS.items()}
     for call in variants.values():
         await call()
     return await seconds_each(variants, repeats=repeats)
 
 
-async def _at_once(run: Callable[[], Awaitable[None]]) -> None:
+async def _at_once(run: Run) -> None:
     async with anyio.create_task_group() as group:
         for _ in range(RUNS):
             group.start_soon(run)
 
 
-async def _memory(run: Callable[[], Awaitable[Any]]) -> float:
+async def _memory(run: Run) -> float:
     """Give the bytes that a run holds while it waits in its first node."""
     arrived, all_wait = 0, anyio.Event()
 

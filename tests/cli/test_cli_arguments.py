@@ -256,9 +256,7 @@ class TestLook:
         assert "    greeting: str   from greeting\n" in text
         assert "    greeting reads place\n" in text
 
-    @pytest.mark.parametrize(
-        ("kind", "start"), [("mermaid", "flowchart TD\n"), ("dot", "digraph"), ("svg", "<svg ")]
-    )
+    @pytest.mark.parametrize(("kind", "start"), [("mermaid", "flowchart TD\n"), ("dot", "digraph"), ("svg", "<svg ")])
     def test_drawings(self, kind: str, start: str, tmp_path: Path) -> None:
         """A drawing is written to standard output, or to a file that holds the same text."""
         drawn = dagflow("graph", kind, PLAIN)

@@ -75,9 +75,7 @@ def test_values_are_written_as_json_or_by_type(expected: Any, value: object) -> 
 
 def test_an_event_has_its_type_and_fields() -> None:
     """An event is an object with its type's name and all its fields."""
-    event = Progress(
-        seq=3, run="r", wall=1.5, elapsed=0.5, node="A", activation="A#1", message="half", fraction=0.5
-    )
+    event = Progress(seq=3, run="r", wall=1.5, elapsed=0.5, node="A", activation="A#1", message="half", fraction=0.5)
     assert {
         "event": "Progress",
         "seq": 3,

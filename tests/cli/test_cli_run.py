@@ -254,9 +254,7 @@ def test_missing_libraries_name_the_extra(library: Literal["typer", "rich"]) -> 
 
 def test_import_dagflow_imports_nothing_of_the_command_line() -> None:
     """Typer and rich are imported by the command line only."""
-    status, stderr = run_python(
-        "import dagflow, sys", "assert not {'typer', 'rich', 'dagflow.cli'} & set(sys.modules)"
-    )
+    status, stderr = run_python("import dagflow, sys", "assert not {'typer', 'rich', 'dagflow.cli'} & set(sys.modules)")
     assert (0, "") == (status, stderr)
 
 

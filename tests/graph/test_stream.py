@@ -60,7 +60,7 @@ async def test_a_failing_run_raises_from_the_iteration_after_its_last_event() ->
     with pytest.raises(NodeError, match="ValueError: no"):
         async with Graph(start=Fails).stream(Fails()) as events:
             async for event in events:
-                seen.append(event)  # noqa: PERF401  # what came before the error is the point
+                seen.append(event)  # what came before the error is the point
     assert isinstance(seen[-1], RunEnded)
     assert "failed" == seen[-1].outcome
 
@@ -98,8 +98,6 @@ class Outer(Node):
         await progress("going in", 0.5)
         await inner.run(Inner())
         return None
-
-
 
 
 @pytest.mark.parametrize("how", ["break", "raise", "cancel"])

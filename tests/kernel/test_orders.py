@@ -20,8 +20,7 @@ def dependency_graphs(draw: st.DrawFn, largest: int = 12) -> Edges:
     """Random acyclic graphs: each node reads some of those before it."""
     size = draw(st.integers(1, largest))
     return {
-        node: tuple(sorted(draw(st.sets(st.integers(0, node - 1), max_size=4)))) if node else ()
-        for node in range(size)
+        node: tuple(sorted(draw(st.sets(st.integers(0, node - 1), max_size=4)))) if node else () for node in range(size)
     }
 
 

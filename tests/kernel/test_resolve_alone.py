@@ -8,9 +8,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Annotated, Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
-from dagflow import Dep, DepError, GraphError, Node, Recall, RecallError, Retry, dep, field, resolve_dep, resolve_fields
+from dagflow import Dep, DepError, Node, Recall, RecallError, Retry, dep, field, resolve_dep, resolve_fields
 
 
 @pytest.fixture(params=["levels", "eager"])
@@ -59,9 +60,7 @@ async def test_a_diamond_calls_its_top_once(schedule: Any) -> None:
     async def right(top: Annotated[list[int], Dep(top)]) -> list[int]:
         return top
 
-    async def bottom(
-        one: Annotated[list[int], Dep(left)], two: Annotated[list[int], Dep(right)]
-    ) -> bool:
+    async def bottom(one: Annotated[list[int], Dep(left)], two: Annotated[list[int], Dep(right)]) -> bool:
         return one is two
 
     assert True is await resolve_dep(bottom, schedule=schedule)
@@ -185,9 +184,7 @@ async def test_sync_dependencies_run_in_worker_threads() -> None:
     def here() -> int:
         return threading.get_ident()
 
-    async def both(
-        off: Annotated[int, Dep(where)], on: Annotated[int, Dep(here, offload="inline")]
-    ) -> tuple[int, int]:
+    async def both(off: Annotated[int, Dep(where)], on: Annotated[int, Dep(here, offload="inline")]) -> tuple[int, int]:
         return off, on
 
     off, on = await resolve_dep(both)
@@ -548,7 +545,7 @@ async def test_cancellation_closes_context_managers_in_reverse_order() -> None:
             yield 1
         finally:
             with anyio.CancelScope(shield=True):
-                await anyio.sleep(0)
+                await anyio.lowlevel.checkpoint()
                 log.append("first")
 
     @asynccontextmanager

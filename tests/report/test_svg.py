@@ -47,9 +47,7 @@ def test_everything_has_a_title() -> None:
 def test_kinds_look_different() -> None:
     """Each kind of node has a shape and colours of its own."""
     picture = draw(*(NodeShape(kind, kind) for kind in KINDS))
-    outlines = [
-        [part for part in group(picture, kind) if not part.tag.endswith(("title", "text"))] for kind in KINDS
-    ]
+    outlines = [[part for part in group(picture, kind) if not part.tag.endswith(("title", "text"))] for kind in KINDS]
     assert [1, 1, 2, 1] == [len(parts) for parts in outlines]
     looks = {(parts[0].tag, parts[0].get("rx"), parts[0].get("fill")) for parts in outlines}
     assert 4 == len(looks)
@@ -101,9 +99,7 @@ def test_same_graph_same_picture() -> None:
     assert to_svg(GraphShape("G", nodes, edges)) == to_svg(GraphShape("G", nodes, edges))
 
 
-@given(
-    st.lists(st.text(st.characters() | st.characters(categories=["Cs", "Cc"]), max_size=8), unique=True, max_size=4)
-)
+@given(st.lists(st.text(st.characters() | st.characters(categories=["Cs", "Cc"]), max_size=8), unique=True, max_size=4))
 @settings(max_examples=40)
 def test_any_names(names: list[str]) -> None:
     """Whatever the names, the picture is valid XML and can be written as UTF-8."""

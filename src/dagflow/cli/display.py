@@ -89,7 +89,9 @@ class PlainLines:
 
     def say(self, text: str) -> None:
         """Write a line of another kind."""
-        print(text.replace("\n", CONTINUATION), file=self._stream, flush=True)
+        # In one piece, or what a thread prints at the same time would come between a line and its end.
+        self._stream.write(text.replace("\n", CONTINUATION) + "\n")
+        self._stream.flush()
 
 
 def describe_event(event: Event) -> str | None:

@@ -43,9 +43,7 @@ def show_command(target: TargetArgument, output: OutputOption = None, traceback:
 
 
 @drawings.command("mermaid")
-def mermaid_command(
-    target: TargetArgument, output: OutputOption = None, traceback: TracebackOption = False
-) -> None:
+def mermaid_command(target: TargetArgument, output: OutputOption = None, traceback: TracebackOption = False) -> None:
     """Draw a graph as a Mermaid flowchart."""
     _draw(target, Graph.to_mermaid, output, traceback)
 
@@ -84,8 +82,7 @@ def _describe(graph: Graph) -> str:
         targets = " | ".join("None" if target is None else target.__name__ for target in routes(node))
         lines += ["", f"{node.__name__} -> {targets}"]
         lines += [
-            f"    {item.name}: {show_type(item.type)}   {_origin(item, node is graph.start)}"
-            for item in inputs(node)
+            f"    {item.name}: {show_type(item.type)}   {_origin(item, node is graph.start)}" for item in inputs(node)
         ]
     needs = [
         f"    {edge.target} reads {edge.source}"

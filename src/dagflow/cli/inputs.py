@@ -38,9 +38,7 @@ def read_start(start: type[Node], given: str | None) -> Node:
     source = Source("", "{}") if given is None else _open(given)
     values = _parse(source)
     if not isinstance(values, dict):
-        raise UsageProblem(
-            f"{source.name}: expected a JSON object with the fields of {start.__name__}{_wanted(start)}"
-        )
+        raise UsageProblem(f"{source.name}: expected a JSON object with the fields of {start.__name__}{_wanted(start)}")
     from dagflow.core.structure import structure
 
     try:
@@ -101,7 +99,5 @@ def _no_constant(name: str) -> NoReturn:
 
 def _wanted(start: type[Node]) -> str:
     plain = [item for item in inputs(start) if item.kind == "plain"]
-    fields = ", ".join(
-        f"{item.alias}: {show(item.type)}" + ("" if item.required else " (optional)") for item in plain
-    )
+    fields = ", ".join(f"{item.alias}: {show(item.type)}" + ("" if item.required else " (optional)") for item in plain)
     return f": {fields}" if fields else " (it has none)"

@@ -123,9 +123,7 @@ class LiveTree:
             case DependencyStarted(dependency=key, name=name, activation=activation):
                 self._add(event.run, f"dependency:{key}", name, self._rows.get((event.run, activation)))
             case LMCalled(activation=activation, model=model, purpose=purpose, duration=duration):
-                row = self._add(
-                    event.run, f"lm:{event.seq}", f"{model}: {purpose}", self._row(event.run, activation)
-                )
+                row = self._add(event.run, f"lm:{event.seq}", f"{model}: {purpose}", self._row(event.run, activation))
                 row.end("succeeded", duration)
             case Progress(activation=activation, message=message, fraction=fraction):
                 self._note(event.run, activation, message + (f" {fraction:.0%}" if fraction is not None else ""))
@@ -140,10 +138,7 @@ class LiveTree:
                 pass
             case NodeCancelled(activation=key, duration=took):
                 pass
-            case (
-                DependencySucceeded(dependency=name, duration=took)
-                | DependencyFailed(dependency=name, duration=took)
-            ):
+            case DependencySucceeded(dependency=name, duration=took) | DependencyFailed(dependency=name, duration=took):
                 key = f"dependency:{name}"
             case DependencyCancelled(dependency=name, duration=took):
                 key = f"dependency:{name}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 
 import anyio
@@ -45,9 +46,27 @@ class Signals:
 
     async def wait(self) -> signal.Signals:
         """Wait for the first signal."""
-        await anyio.wait_readable(self._reader)
-        assert self.received is not None
+        with self._waking_us():
+            while self.received is None:
+                await anyio.wait_readable(self._reader)
+                with suppress(BlockingIOError):
+                    self._reader.recv(64)
         return self.received
+
+    @contextmanager
+    def _waking_us(self) -> Iterator[None]:
+        """Let a signal that another thread got wake the main one, where alone its handler is run.
+
+        trio sees to that itself, and minds when another does it.
+        """
+        previous = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        if previous != -1:
+            signal.set_wakeup_fd(previous)
+        try:
+            yield
+        finally:
+            if previous == -1:
+                signal.set_wakeup_fd(-1)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None:

@@ -56,9 +56,7 @@ def _container(value: object) -> Any:
 def _fields(value: object, names: list[tuple[str, bool]]) -> dict[str, Any]:
     found = {name: (getattr(value, name, UNSET), shown) for name, shown in names}
     return {
-        name: to_json(item) if shown else _type_name(item)
-        for name, (item, shown) in found.items()
-        if item is not UNSET
+        name: to_json(item) if shown else _type_name(item) for name, (item, shown) in found.items() if item is not UNSET
     }
 
 

@@ -144,7 +144,7 @@ def _opening_brackets(text: str, start: int, end: int) -> int:
 
 def _refuse_whole(text: str, error: json.JSONDecodeError) -> NoReturn:
     """Say why a text without any JSON object or array is no answer."""
-    if text[0] in "{[\"-0123456789" or text.startswith(("true", "false", "null")):
+    if text[0] in '{["-0123456789' or text.startswith(("true", "false", "null")):
         _refuse(_explain(text, error))
     if _cut(text, error):
         _refuse(_explain(text, error))

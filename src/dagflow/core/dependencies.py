@@ -87,9 +87,7 @@ class Request:
     type: Any
 
 
-def plan_fields(
-    fields: Iterable[Input], *, owner: str, namespace: Mapping[str, Any] | None = None
-) -> DependencyPlan:
+def plan_fields(fields: Iterable[Input], *, owner: str, namespace: Mapping[str, Any] | None = None) -> DependencyPlan:
     """Plan the dependency fields of a node; raises `GraphError` as `plan_dependencies` does."""
     requests = [Request(item.name, item.marker, item.type) for item in fields if isinstance(item.marker, Dep)]
     return plan_dependencies(requests, owner=owner, namespace=namespace)
@@ -150,9 +148,7 @@ class _Survey:
     def _visit(self, request: Request) -> None:
         marker, place = request.marker, self.locate(request.place)
         if not callable(marker.fn):
-            self.faults.append(
-                f"{place} depends on {marker.fn!r}, which is not callable; write Dep(fn), not Dep(fn())"
-            )
+            self.faults.append(f"{place} depends on {marker.fn!r}, which is not callable; write Dep(fn), not Dep(fn())")
             return
         try:
             call = self.calls.get(marker.fn)

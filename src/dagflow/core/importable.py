@@ -36,9 +36,7 @@ def refusal(fn: Callable[..., Any]) -> str | None:
     if module.__name__ == "__main__" and getattr(module, "__file__", None) is None:
         return f"{name} was typed into a REPL or notebook, which no other process can import; move it to a module"
     if _find(module, qualified) is not fn:
-        return (
-            f"{module.__name__}.{qualified} is not {name} itself (a decorator hides it?), so it cannot be imported"
-        )
+        return f"{module.__name__}.{qualified} is not {name} itself (a decorator hides it?), so it cannot be imported"
     return None
 
 

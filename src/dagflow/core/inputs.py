@@ -105,9 +105,7 @@ def _defining_class(cls: type, field: str) -> type:
     return cls
 
 
-def _input(
-    cls: type[Node], attribute: attrs.Attribute[Any], namespace: Mapping[str, Any], faults: list[str]
-) -> Input:
+def _input(cls: type[Node], attribute: attrs.Attribute[Any], namespace: Mapping[str, Any], faults: list[str]) -> Input:
     place = f"{cls.__name__}.{attribute.name}"
     owner = _defining_class(cls, attribute.name)
     hint: Any = Any
@@ -217,9 +215,7 @@ def _lm_parameter(cls: type[Node], call: Any, namespace: Mapping[str, Any]) -> s
     return found
 
 
-def _is_language_model(
-    cls: type[Node], call: Any, parameter: inspect.Parameter, namespace: Mapping[str, Any]
-) -> bool:
+def _is_language_model(cls: type[Node], call: Any, parameter: inspect.Parameter, namespace: Mapping[str, Any]) -> bool:
     """Recognise the parameter for the language model by its hint, or by the name `lm` where it has none.
 
     The protocol lives in a later layer, so that it is known here by what every language model can do. A hint

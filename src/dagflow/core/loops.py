@@ -89,7 +89,12 @@ def build_gates(
         joins_inside = _mask(bits, joins.intersection(loop.nodes).difference(loop.heads))
         if loop.parent is None:
             everything = (1 << len(loop.nodes)) - 1
-            gates.update(dict.fromkeys(loop.heads, Gate(loop.heads, loop.nodes[0], _mask(bits, loop.heads), everything, joins_inside, outermost=True)))
+            gates.update(
+                dict.fromkeys(
+                    loop.heads,
+                    Gate(loop.heads, loop.nodes[0], _mask(bits, loop.heads), everything, joins_inside, outermost=True),
+                )
+            )
         for component, reaching in _reaching(loop, successors, sources, bits):
             heads = heads_of.get(component, ())
             members = heads or tuple(joins.intersection(component))

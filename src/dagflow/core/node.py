@@ -29,9 +29,7 @@ class NodeConfig:
     instruction: str | None = None
     timeout: float | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.gt(0)))
     retry: Retry | None = attrs.field(default=None, converter=to_retry)
-    max_concurrency: int | None = attrs.field(
-        default=None, validator=attrs.validators.optional(attrs.validators.ge(1))
-    )
+    max_concurrency: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(1)))
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field, dep, recall))
@@ -137,6 +135,4 @@ def _code(source: str) -> bytes:
     return bytes(namespace["f"].__code__.co_code)
 
 
-_EMPTY_CODES = {
-    _code(f"{kind} f():\n  {body}") for kind in ("def", "async def") for body in ("pass", "'A docstring.'")
-}
+_EMPTY_CODES = {_code(f"{kind} f():\n  {body}") for kind in ("def", "async def") for body in ("pass", "'A docstring.'")}

@@ -99,7 +99,5 @@ def _fields(candidate: type[Node]) -> str:
     properties = json_schema(candidate)["properties"]
     if not properties:
         return ""
-    told = [
-        name + (f" ({part['description']})" if "description" in part else "") for name, part in properties.items()
-    ]
+    told = [name + (f" ({part['description']})" if "description" in part else "") for name, part in properties.items()]
     return f" [fields: {', '.join(told)}]"

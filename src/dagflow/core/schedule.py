@@ -255,7 +255,9 @@ class Schedule:
         if follower is not None:
             return f"activation {activation.id} leads to {target} twice"
         known = ", ".join(self._tables.targets[self.plan.index[activation.node]]) or "nothing"
-        return f"activation {activation.id} leads to {target}, which may not follow {activation.node} (only {known} may)"
+        return (
+            f"activation {activation.id} leads to {target}, which may not follow {activation.node} (only {known} may)"
+        )
 
     def _name_of(self, number: int, k: int) -> str:
         return "START" if number == START else f"{self.plan.nodes[number].name}#{k}"

@@ -297,9 +297,7 @@ def _make_strict(part: Schema) -> Schema:
     properties = part.get("properties")
     if properties is not None:
         needed = set(part.get("required", ()))
-        part["properties"] = {
-            name: value if name in needed else _nullable(value) for name, value in properties.items()
-        }
+        part["properties"] = {name: value if name in needed else _nullable(value) for name, value in properties.items()}
         part["required"] = list(properties)
     if "const" in part:
         part = {key: value for key, value in part.items() if key != "const"} | {"enum": [part["const"]]}

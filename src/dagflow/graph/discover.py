@@ -64,9 +64,7 @@ def _look(cls: type[Node], namespace: Mapping[str, Any], faults: list[str]) -> N
         inputs=fields,
         routes=_collect(faults, lambda: routes(cls, namespace), nothing),
         body=_collect(faults, lambda: body_of(cls, namespace), Body(empty=True, lm_parameter=None)),
-        dependencies=_collect(
-            faults, lambda: plan_fields(fields, owner=cls.__name__, namespace=namespace), empty_plan
-        ),
+        dependencies=_collect(faults, lambda: plan_fields(fields, owner=cls.__name__, namespace=namespace), empty_plan),
     )
 
 

@@ -185,9 +185,7 @@ class Graph:
         it is left. The run waits while more than `buffer` events are unread. A run that fails raises from the
         iteration, after its last event. `events.result` is the `GraphResult` once the iteration has ended.
         """
-        return GraphStream(
-            lambda: self.prepare(start, lm=lm, deps=deps, timeout=timeout, max_steps=max_steps), buffer
-        )
+        return GraphStream(lambda: self.prepare(start, lm=lm, deps=deps, timeout=timeout, max_steps=max_steps), buffer)
 
     def prepare(
         self,

@@ -18,10 +18,7 @@ def shape_of(name: str, nodes: Mapping[str, NodeType], *, dependencies: bool) ->
     shapes = [_node(node, is_start=node.name == name) for node in nodes.values()]
     shapes += [NodeShape(label, "dependency") for label in names.values()]
     routes = [
-        EdgeShape(node.name, target.__name__)
-        for node in nodes.values()
-        for target in node.routes
-        if target is not None
+        EdgeShape(node.name, target.__name__) for node in nodes.values() for target in node.routes if target is not None
     ]
     reads = dict.fromkeys(_dependency_edges(nodes, names)) if dependencies else {}
     return GraphShape(name, tuple(shapes), (*routes, *reads))
@@ -47,9 +44,7 @@ def _dependency_names(nodes: Mapping[str, NodeType]) -> dict[Callable[..., Any],
     return names
 
 
-def _dependency_edges(
-    nodes: Mapping[str, NodeType], names: Mapping[Callable[..., Any], str]
-) -> Iterator[EdgeShape]:
+def _dependency_edges(nodes: Mapping[str, NodeType], names: Mapping[Callable[..., Any], str]) -> Iterator[EdgeShape]:
     for node in nodes.values():
         for field, fn in node.dependencies.fields:
             yield EdgeShape(names[fn], node.name, field, "dependency")

@@ -238,9 +238,7 @@ def _matches(value: object, declared: Any, wanted: Any) -> bool:
     if hints.is_assignable(declared, wanted):
         return True
     members = hints.union_members(declared)
-    open_to_it = any(
-        hints.is_assignable(member, wanted) or hints.is_assignable(wanted, member) for member in members
-    )
+    open_to_it = any(hints.is_assignable(member, wanted) or hints.is_assignable(wanted, member) for member in members)
     return open_to_it and hints.is_instance(value, wanted, deep=True)
 
 

@@ -72,9 +72,7 @@ class ActivationContext:
 
     def calling(self, dependency: Callable[..., Any] | None, permit: Permit | None) -> ActivationContext:
         """The context of a dependency call, or of a body, under its own permit."""
-        return ActivationContext(
-            self.run, self.node, self.activation, self.attempt, permit, dependency, self.nested
-        )
+        return ActivationContext(self.run, self.node, self.activation, self.attempt, permit, dependency, self.nested)
 
     def nested_run_id(self, name: str) -> str:
         """A new id for a run that this activation starts, the same whenever the activation is run again."""

@@ -170,9 +170,7 @@ class Engine:
             if self._group.cancel_scope.cancel_called:
                 # The body swallowed its cancellation. What it gave comes too late to count.
                 duration = journal.elapsed - began
-                journal.record(
-                    NodeCancelled, run, node=name, activation=identity, attempt=attempt, duration=duration
-                )
+                journal.record(NodeCancelled, run, node=name, activation=identity, attempt=attempt, duration=duration)
                 return
             journal.record(
                 NodeSucceeded,

@@ -145,9 +145,7 @@ class _Resolution:
 
     async def run_eagerly(self, plan: DependencyPlan, levels: tuple[tuple[Call, ...], ...]) -> None:
         wanted = {call.fn for level in levels for call in level}
-        missing = {
-            call.fn: len({fn for _, fn in call.arguments if fn in wanted}) for level in levels for call in level
-        }
+        missing = {call.fn: len({fn for _, fn in call.arguments if fn in wanted}) for level in levels for call in level}
 
         async def obtain(call: Call) -> None:
             await self._obtain_guarded(call)

@@ -69,9 +69,7 @@ class Run:
         """
         parent = self._parent.activation if self._parent is not None else ""
         plan = self._program.plan
-        self.journal.record(
-            RunStarted, self.id, graph=self._program.name, fingerprint=plan.fingerprint, parent=parent
-        )
+        self.journal.record(RunStarted, self.id, graph=self._program.name, fingerprint=plan.fingerprint, parent=parent)
         try:
             async with self._lent_permit():
                 await self._work_and_close()

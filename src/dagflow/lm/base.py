@@ -52,9 +52,7 @@ class BaseLM(ABC):
         target = await self.choose_type(routes(type(node)), context)
         return None if target is None else await self.make(node, target)
 
-    async def choose_type(
-        self, types: Sequence[type[Node] | None], context: Mapping[str, Any]
-    ) -> type[Node] | None:
+    async def choose_type(self, types: Sequence[type[Node] | None], context: Mapping[str, Any]) -> type[Node] | None:
         """Choose one of `types`; one candidate costs no request. See `LM.choose_type`."""
         if len(types) == 1:
             return types[0]

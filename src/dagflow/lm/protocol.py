@@ -29,9 +29,7 @@ class LM(Protocol):
     async def decide(self, node: Node) -> Node | None:
         """Choose what follows `node` among the types of its return hint, and make it; `None` is stopping."""
 
-    async def choose_type(
-        self, types: Sequence[type[Node] | None], context: Mapping[str, Any]
-    ) -> type[Node] | None:
+    async def choose_type(self, types: Sequence[type[Node] | None], context: Mapping[str, Any]) -> type[Node] | None:
         """Choose one of `types`, where `None` stands for stopping; `context` holds the current node's fields."""
 
     async def fill(

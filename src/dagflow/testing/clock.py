@@ -9,18 +9,22 @@ from __future__ import annotations
 import math
 import selectors
 from asyncio import SelectorEventLoop, all_tasks
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 import anyio
 
 if TYPE_CHECKING:
     import trio
+    from trio.testing import MockClock
 
 __all__ = ["Deadlock", "run_virtual", "virtual_backend"]
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
+
+LOOPS = frozenset({"anyio", "asyncio", "trio"})
 
 
 class Deadlock(AssertionError):
@@ -85,38 +89,66 @@ class JumpingSelector(selectors.DefaultSelector):
         if ready or timeout == 0:
             return ready
         if timeout is None:
-            raise deadlock([repr(task) for task in all_tasks(self._loop)])
+            raise deadlock(task.get_coro() for task in all_tasks(self._loop))
         self._loop.jump(timeout)
         return ready
 
 
-async def run_on_trio(
-    function: Callable[[*Ts], Awaitable[T]], args: tuple[*Ts], clock: trio.testing.MockClock
-) -> T:
-    """Run a function beside a task that moves the clock whenever all others wait.
+async def run_on_trio(function: Callable[[*Ts], Awaitable[T]], args: tuple[*Ts], clock: MockClock) -> T:
+    """Run a function beside a system task that moves the clock whenever all others wait.
 
-    `MockClock(autojump_threshold=0)` would do the jumping, but it waits for ever where there is no deadline.
+    `MockClock(autojump_threshold=0)` would do the jumping, but waits for ever where there is no deadline.
     """
     import trio
+    from trio.testing import wait_all_tasks_blocked
 
-    stuck: list[str] = []
-    results: list[T] = []
+    stuck: list[Deadlock] = []
 
-    async def jump(scope: trio.CancelScope) -> None:
+    async def jump() -> None:
         while True:
-            await trio.testing.wait_all_tasks_blocked()
+            await wait_all_tasks_blocked()
             seconds = trio.lowlevel.current_statistics().seconds_to_next_deadline
-            if seconds == math.inf:
-                stuck.extend(waiting_tasks())
+            if seconds < math.inf:
+                clock.jump(max(seconds, 0))
+            elif stuck:  # what was cancelled does not end: nothing but a crash is left
+                raise stuck[0]
+            else:
+                stuck.append(deadlock(children(trio.lowlevel.current_root_task())))
                 scope.cancel()
-                return
-            clock.jump(max(seconds, 0))
 
+    results: list[T] = []
     with trio.CancelScope() as scope:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(jump, scope)
-            results.append(await function(*args))
-            nursery.cancel_scope.cancel()
+        trio.lowlevel.spawn_system_task(jump)
+        results.append(await function(*args))
     if stuck:
-        raise deadlock(stuck)
+        raise stuck[0]
     return results[0]
+
+
+def children(task: trio.lowlevel.Task | None) -> Iterator[Any]:
+    """List the coroutines of all tasks below a task of trio's."""
+    for nursery in task.child_nurseries if task else ():
+        for child in nursery.child_tasks:
+            yield child.coro
+            yield from children(child)
+
+
+def deadlock(coroutines: Iterable[Any]) -> Deadlock:
+    """Describe where tasks wait; tasks of the event loop's own have no such place."""
+    places = (place(coroutine) for coroutine in coroutines)
+    lines = (f"  - {place}" for place in places if place)
+    return Deadlock("\n".join(["every task waits, and no deadline is left to wake one of them:", *lines]))
+
+
+def place(coroutine: Any) -> str | None:
+    """Find the line that a coroutine waits at, in the innermost one that it awaits and no event loop wrote."""
+    found: str | None = None
+    if getattr(coroutine, "cr_running", False):  # the one that is asking
+        return None
+    while coroutine is not None:
+        frame: FrameType | None = getattr(coroutine, "cr_frame", None)
+        if frame is not None and frame.f_globals.get("__name__", "").split(".")[0] not in LOOPS:
+            code = frame.f_code
+            found = f"{code.co_qualname} ({code.co_filename}:{frame.f_lineno})"
+        coroutine = getattr(coroutine, "cr_await", None)
+    return found

@@ -9,14 +9,19 @@ from dagflow import Graph, Node, dep
 from dagflow.kernel.process import run_process
 
 
+def say(text: str) -> None:
+    sys.stderr.write(text + "\n")  # in one piece: a thread says it too
+    sys.stderr.flush()
+
+
 async def forever() -> int:
     try:
-        print("waiting", file=sys.stderr, flush=True)
+        say("waiting")
         await anyio.sleep_forever()
     finally:
         with anyio.CancelScope(shield=True):
             await anyio.sleep(0.01)
-        print("cleaned up", file=sys.stderr, flush=True)
+        say("cleaned up")
     return 1
 
 
@@ -25,7 +30,7 @@ async def child() -> int:
 
 
 async def tell(text: bytes) -> None:
-    print(text.decode(), end="", file=sys.stderr, flush=True)
+    say(text.decode().rstrip())
 
 
 class Begin(Node):
@@ -47,7 +52,7 @@ class Stuck(Node):
         await anyio.to_thread.run_sync(self.stuck)
 
     def stuck(self) -> None:
-        print("waiting", file=sys.stderr, flush=True)
+        say("waiting")
         time.sleep(100)
 
 

@@ -1,0 +1,162 @@
+"""The architecture: what may import what, read from the imports themselves."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import dagflow
+from dagflow.core.topology import CycleFound, levels
+
+ROOT = Path(dagflow.__file__).parent
+
+LAYERS = (
+    ("errors", "events", "types"),
+    ("core",),
+    ("kernel",),
+    ("lm",),
+    ("graph",),
+    ("cli", "report", "testing", "__main__"),
+)
+"""Each package or module imports only from its own layer or one above it in this list."""
+
+ONLY_IN = {
+    "asyncio": {"testing"},
+    "trio": {"testing"},
+    "subprocess": {"kernel.process", "kernel.session"},
+    "pickle": {"kernel.offload", "kernel.offload_child"},
+    "typer": {"cli"},
+    "rich": {"cli"},
+    "psutil": {"testing.leaks"},
+}
+"""Where a module may be imported; nowhere else."""
+
+NOT_IN_CORE = {"anyio", "asyncio", "trio", "os", "socket", "threading", "time"}
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+MODULES = {module_name(path): ast.parse(path.read_text()) for path in ROOT.rglob("*.py")}
+
+
+def imports(tree: ast.AST, *, everywhere: bool = True) -> Iterator[str]:
+    """The modules that a module imports; without those inside functions and for type checkers unless `everywhere`."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif everywhere or not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.If)):
+            yield from imports(node, everywhere=everywhere)
+
+
+def own(names: Iterator[str]) -> set[str]:
+    found = {name.removeprefix("dagflow.") for name in names if name.startswith("dagflow.")}
+    return found & MODULES.keys()
+
+
+def layer(module: str) -> int:
+    return next((depth for depth, names in enumerate(LAYERS) if module.split(".")[0] in names), len(LAYERS))
+
+
+def test_every_module_belongs_to_a_layer() -> None:
+    """A new package is given its place among the layers before anything else."""
+    assert [] == [module for module in MODULES if module and layer(module) == len(LAYERS)]
+
+
+@pytest.mark.parametrize("module", sorted(module for module in MODULES if module))
+def test_a_module_imports_only_from_its_layer_or_above(module: str) -> None:
+    """Imports never lead from an inner layer to an outer one."""
+    wrong = [name for name in own(imports(MODULES[module])) if layer(name) > layer(module)]
+    allowed = {"report.timeline"} if module.startswith("cli") else set()
+    assert set(wrong) <= allowed, f"{module} imports {wrong} from a later layer"
+
+
+def test_there_are_no_import_cycles() -> None:
+    """The modules can be imported one after the other."""
+    graph = {module: own(imports(tree, everywhere=False)) - {module} for module, tree in MODULES.items() if module}
+    graph = {module: {name for name in names if name in graph} for module, names in graph.items()}
+    packages = {module for module in graph if any(other.startswith(f"{module}.") for other in graph)}
+    graph = {module: names - packages for module, names in graph.items() if module not in packages}
+    try:
+        levels(graph)
+    except CycleFound as found:
+        pytest.fail(f"import cycle: {found}")
+
+
+@pytest.mark.parametrize("library", ONLY_IN)
+def test_a_library_is_imported_only_where_it_may_be(library: str) -> None:
+    """Event loops, processes, pickles and optional libraries stay in the modules that are about them."""
+    places = ONLY_IN[library]
+    wrong = [
+        module
+        for module, tree in MODULES.items()
+        if any(name.split(".")[0] == library for name in imports(tree))
+        and not any(module == place or module.startswith(f"{place}.") for place in places)
+    ]
+    assert [] == wrong
+
+
+@pytest.mark.parametrize("module", sorted(module for module in MODULES if module.startswith("core")))
+def test_the_core_knows_no_event_loop(module: str) -> None:
+    """What can be decided without awaiting is decided without an event loop, a clock or a thread."""
+    found = {name.split(".")[0] for name in imports(MODULES[module])} & NOT_IN_CORE
+    assert set() == found
+    assert not any(isinstance(node, (ast.Await, ast.AsyncFor, ast.AsyncWith)) for node in ast.walk(MODULES[module]))
+
+
+def test_processes_are_opened_in_one_place() -> None:
+    """Only `kernel.process` starts processes, so that no other can be left behind."""
+    opening = {
+        module
+        for module, tree in MODULES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute | ast.Name)
+        and (getattr(node, "attr", None) or getattr(node, "id", None)) in ("open_process", "run_process", "Popen")
+    }
+    assert opening <= {"kernel.process", "kernel.session"}
+
+
+def test_the_environment_is_not_written() -> None:
+    """The library changes neither `os.environ` nor the working directory; only the CLI extends the path."""
+    wrong = []
+    for module, tree in MODULES.items():
+        text = ast.unparse(tree)
+        if "os.environ" in text or "os.chdir" in text or "putenv" in text:
+            wrong.append(module)
+        if "sys.path.insert" in text or "sys.path.append" in text:
+            assert module.startswith("cli"), module
+    assert [] == wrong
+
+
+def test_modules_stay_small() -> None:
+    """No module passes 500 lines: one that does has two jobs."""
+    sizes = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in ROOT.rglob("*.py")}
+    assert {} == {name: size for name, size in sizes.items() if size > 500}
+
+
+def test_public_names_are_sorted_and_there() -> None:
+    """`dagflow.__all__` is sorted, and every name in it can be imported."""
+    names = [name for name in dagflow.__all__]
+    assert names == sorted(names, key=lambda name: (not name.isupper(), not name[0].isupper(), name))
+    assert all(getattr(dagflow, name) is not None for name in names)
+    with pytest.raises(AttributeError, match="has no attribute 'Grph'"):
+        _ = dagflow.Grph
+
+
+def test_importing_dagflow_is_cheap() -> None:
+    """`import dagflow` imports none of the heavy libraries."""
+    import subprocess
+    import sys
+
+    heavy = "httpx, yaml, sqlite3, cattrs, trio, typer, rich, hypothesis"
+    code = f"import sys, dagflow; print([m for m in '{heavy}'.split(', ') if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "[]" == found.stdout.strip()
