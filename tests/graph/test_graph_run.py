@@ -109,7 +109,7 @@ def test_run_sync_is_the_boundary_for_scripts() -> None:
         result = graph.run_sync(
             GetDressed(message="hi"),
             lm=FakeLM({"Outfit": {"top": "shirt"}}),
-            backend=backend,  # type: ignore[arg-type]  # a loop variable is no literal
+            backend=backend,
         )
         assert "shirt" == result.node.top
     with pytest.raises(ValueError, match="'asyncio' or 'trio', not 'curio'"):
@@ -348,7 +348,7 @@ class Wrong(Node):
     what: Any
 
     async def __call__(self) -> "Left":
-        return self.what() if self.what is coroutine else self.what  # type: ignore[no-any-return]  # wrong on purpose
+        return self.what() if self.what is coroutine else self.what  # type: ignore[return-value]  # wrong on purpose
 
 
 async def coroutine() -> None:

@@ -10,11 +10,11 @@ from types import ModuleType
 from typing import Any
 
 import attrs
-from tests_schedule_reference import Act, Reference
 
 import dagflow.core.plan
 import dagflow.core.schedule
 from dagflow.errors import GraphError, StateConflict
+from schedule.reference import Act, Reference
 
 SCALE = int(os.environ.get("DAGFLOW_CAMPAIGN", "1"))
 """How many times as many graphs as an ordinary test run."""

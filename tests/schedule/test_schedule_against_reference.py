@@ -4,7 +4,8 @@ import random
 from typing import Any
 
 import pytest
-from tests_schedule_campaign import REAL, SCALE, SHAPES, check, make_case, run
+
+from schedule.campaign import REAL, SCALE, SHAPES, check, make_case, run
 
 GRAPHS = 1250 * SCALE
 

@@ -5,7 +5,8 @@ import sys
 from types import ModuleType
 
 import pytest
-from tests_schedule_campaign import SHAPES, check
+
+from schedule.campaign import SHAPES, check
 
 MODULES = ("topology", "causality", "loops", "plan", "schedule")
 

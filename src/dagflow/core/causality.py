@@ -200,10 +200,8 @@ class Keys:
         # By name: which of two conflicts is reported must not depend on which key was written first.
         for key in sorted(slots, key=self.names.__getitem__):
             reducer = self.reducers.get(self.names[key])
-            if reducer:
-                slot = fold(slots[key], reducer)
-            else:
-                slot = newest(slots[key], self.names[key], at, name_of)
+            found = slots[key]
+            slot = fold(found, reducer) if reducer else newest(found, self.names[key], at, name_of)
             if slot is not merged.get(key):
                 merged = merged.put(key, slot)
         return merged

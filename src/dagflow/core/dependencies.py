@@ -30,8 +30,9 @@ class Call:
     """One callable of a plan, to be called once in a run.
 
     `place` is the field path that first asked for it, and `options` what it was marked with. `timeout` and
-    `retry` are what counts: a node's own configuration stands in for options that its marker lacks. `arguments` pairs each parameter with the callable
-    that gives it; `positional` says how many of them must be passed by position. `mode` is how to run it.
+    `retry` are what counts: a node's own configuration stands in for options that its marker lacks. `arguments`
+    pairs each parameter with the callable that gives it; `positional` says how many of them must be passed by
+    position. `mode` is how to run it.
     """
 
     fn: Fn

@@ -165,7 +165,7 @@ def routes(cls: type[Node], namespace: Mapping[str, Any] | None = None) -> tuple
     except NameError as error:
         raise _fault(
             cls,
-            f"returns {str(annotation).strip('\'"')}, where the name {error.name!r} is not known; "
+            f"returns {show_annotation(annotation)}, where the name {error.name!r} is not known; "
             f"import it in the module, or pass namespace=locals()",
         ) from error
     except Exception as error:
@@ -173,6 +173,11 @@ def routes(cls: type[Node], namespace: Mapping[str, Any] | None = None) -> tuple
     members = tuple(_route(cls, member) for member in hints.union_members(hint))
     cls.__dagflow_routes__ = members  # type: ignore[attr-defined]  # a cache, as in `inputs`
     return members
+
+
+def show_annotation(annotation: Any) -> str:
+    """A hint as it was written: under `from __future__ import annotations` a quoted one has quotes twice."""
+    return str(annotation).strip("'\"")
 
 
 def _route(cls: type[Node], member: Any) -> type[Node] | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import pairwise
 from typing import Literal
 
 import attrs
@@ -106,8 +107,11 @@ class Plan:
             for follower in followers:
                 sources[follower].append(number)
         found = reachable(edges, first)
-        faults += [f"nothing leads to node {node.name}; add an edge to it, or remove it"
-                   for number, node in enumerate(nodes) if number not in found]  # fmt: skip
+        faults += [
+            f"nothing leads to node {node.name}; add an edge to it, or remove it"
+            for number, node in enumerate(nodes)
+            if number not in found
+        ]
         loops = find_loops(edges, sources)
         for head in (head for loop in loops for head in loop.heads):
             if nodes[head].join == "each":
@@ -205,7 +209,7 @@ def _conflicts(
     order = {n: place for place, component in enumerate(strongly_connected(edges)) for n in component}
     for key, numbers in shared.items():
         numbers.sort(key=order.__getitem__)
-        for one, other in zip(numbers, numbers[1:], strict=False):
+        for one, other in pairwise(numbers):
             # In topological order, writers that all see each other are a chain of neighbours that do.
             if _leads_to(one, other, edges, order):
                 continue
@@ -254,11 +258,13 @@ def _tables(
     gates = build_gates(loops, edges, sources, joins)
     return Tables(
         names=tuple(node.name for node in nodes),
-        targets=tuple({name: n for name, n in zip(node.successors, edges[number], strict=True)}
-                      for number, node in enumerate(nodes)),
+        targets=tuple(dict(zip(node.successors, edges[number], strict=True)) for number, node in enumerate(nodes)),
         is_join=tuple(number in joins for number in edges),
-        arrival_rank={number: {source: rank for rank, source in enumerate(sources[number])}
-                      for number, node in enumerate(nodes) if node.join == "each" and len(sources[number]) > 1},
+        arrival_rank={
+            number: {source: rank for rank, source in enumerate(sources[number])}
+            for number, node in enumerate(nodes)
+            if node.join == "each" and len(sources[number]) > 1
+        },
         home=tuple(home),
         open_edges=tuple(open_edges),
         leaving={number: tuple(homes) for number, homes in leaving.items()},
@@ -267,4 +273,4 @@ def _tables(
         bits={node: 1 << place for inside in members.values() for place, node in enumerate(inside)},
         members=members,
         entrances={loop.nodes[0]: gates[loop.heads[0]] for loop in loops if loop.parent is None},
-    )  # fmt: skip
+    )

@@ -11,7 +11,7 @@ from dagflow.core.inputs import inputs, instruction_of
 from dagflow.core.markers import UNSET
 from dagflow.core.node import Node
 from dagflow.core.schema import json_schema
-from dagflow.core.structure import unstructure
+from dagflow.core.unstructure import unstructure
 from dagflow.errors import InvalidField
 
 __all__ = ["STOP", "choice_prompt", "choice_schema", "fill_prompt", "fill_system", "repair_prompt"]

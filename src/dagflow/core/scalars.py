@@ -97,15 +97,28 @@ def _decimal(text: str) -> decimal.Decimal:
     return number
 
 
+def _with_marks(parse: Callable[[str], Any], *marks: str) -> Callable[[str], Any]:
+    """Refuse the compact forms of ISO 8601, in which a number passes for a date, and a date for a moment."""
+
+    def parse_marked(text: str) -> Any:
+        if any(mark not in text for mark in marks):
+            raise ValueError(text)
+        return parse(text)
+
+    return parse_marked
+
+
 READERS: dict[Any, Callable[[Any], Any]] = {
     str: _expect(str, "string"),
     int: _expect(int, "integer"),
     bool: _expect(bool, "boolean"),
     types.NoneType: _expect(types.NoneType, "null"),
     float: _number,
-    datetime.datetime: _from_text(datetime.datetime.fromisoformat, "a date and time (ISO 8601)"),
-    datetime.date: _from_text(datetime.date.fromisoformat, "a date (ISO 8601)"),
-    datetime.time: _from_text(datetime.time.fromisoformat, "a time (ISO 8601)"),
+    datetime.datetime: _from_text(
+        _with_marks(datetime.datetime.fromisoformat, "-", ":"), "a date and time (ISO 8601, 2030-12-31T23:59:59)"
+    ),
+    datetime.date: _from_text(_with_marks(datetime.date.fromisoformat, "-"), "a date (ISO 8601, 2030-12-31)"),
+    datetime.time: _from_text(_with_marks(datetime.time.fromisoformat, ":"), "a time (ISO 8601, 23:59:59)"),
     datetime.timedelta: _from_text(_duration, "a duration (ISO 8601, such as PT90S)"),
     uuid.UUID: _from_text(uuid.UUID, "a UUID"),
     decimal.Decimal: _from_text(_decimal, "a decimal number"),

@@ -16,8 +16,8 @@ turn. "Can still reach" is tracked in two ways:
   into it from units that may still become live. A unit is *settled* when that count is zero and nothing in it
   is live; its own edges are then counted down where they lead, which may settle more units: that is how a
   route not taken counts as dead. A join outside loops, and the heads of an outermost loop, wait for the count.
-- *Inside a loop* by two bit masks for each join, worked out in `dagflow.core.loops`. A join that has to wait watches one
-  of the nodes that hold it up, and looks again when that one has nothing running any more. Only the end of something
+- *Inside a loop* by two bit masks for each join, worked out in `dagflow.core.loops`. A join that has to
+  wait watches one of the nodes that hold it up, and looks again when that one has nothing running any more. Only the end of something
   that runs can let a join start: a join that stops waiting starts to run, and still holds up what it held up.
 
 All that an event reaches is noted before any join is looked at, so a join never starts too early, and joins
@@ -255,9 +255,7 @@ class Schedule:
         if follower is not None:
             return f"activation {activation.id} leads to {target} twice"
         known = ", ".join(self._tables.targets[self.plan.index[activation.node]]) or "nothing"
-        return (
-            f"activation {activation.id} leads to {target}, which may not follow {activation.node} (only {known} may)"
-        )
+        return f"activation {activation.id} leads to {target}, which may not follow it (only {known} may)"
 
     def _name_of(self, number: int, k: int) -> str:
         return "START" if number == START else f"{self.plan.nodes[number].name}#{k}"
@@ -321,7 +319,7 @@ class Schedule:
         k = self._counts[number] = self._counts.get(number, 0) + 1
         parents = tuple([parent for _, _, parent, _ in arrivals if parent is not None])
         state = arrivals[0][3]
-        if all([other is state for _, _, _, other in arrivals]):
+        if all(other is state for _, _, _, other in arrivals):
             self._begin(number, k, k, parents, state, (), begun)
         else:
             self._begin(number, k, k, parents, None, [other for _, _, _, other in arrivals], begun)

@@ -1,4 +1,4 @@
-"""JSON Schema from types: closed, with definitions for nested classes, in the dialect that a provider takes."""
+"""JSON Schema from types: closed, with definitions for nested classes, and the constraints of their fields."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any, get_args, get_origin
 import attrs
 
 from dagflow.core import hints
+from dagflow.core.constraints import constraints
 from dagflow.core.shapes import (
     SCALARS,
     ObjectField,
@@ -23,9 +24,18 @@ from dagflow.core.shapes import (
     object_fields,
     peel,
 )
-from dagflow.core.unions import ByKey, discriminator, literal_form, union_members, union_objects
+from dagflow.core.unions import (
+    ByKey,
+    discriminator,
+    json_type,
+    json_types,
+    literal_form,
+    union_members,
+    union_objects,
+)
+from dagflow.core.unstructure import unstructure
 
-__all__ = ["json_schema", "strict", "without_format"]
+__all__ = ["json_schema"]
 
 Schema = dict[str, Any]
 
@@ -92,7 +102,7 @@ class _Writer:
         properties: Schema = {}
         required: list[str] = []
         if tag is not None:
-            properties[tag[0]] = {"const": tag[1]}
+            properties[tag[0]] = {"type": "string", "const": tag[1]}
             required.append(tag[0])
         for field in object_fields(hint):
             if only is not None and field.name not in only:
@@ -110,11 +120,14 @@ class _Writer:
 
     def _property(self, field: ObjectField, path: str) -> Schema:
         schema = dict(self.write(field.hint, path))
-        if field.attribute is not None:
-            schema |= constraints(field.attribute.validator)
-        if field.description is not None:
-            schema["description"] = field.description
-        default = _plain_default(field.default)
+        notes = [field.description] if field.description else []
+        if field.attribute is not None and field.attribute.validator is not None:
+            found = constraints(field.attribute.validator, json_types(field.hint))
+            schema |= found.keywords
+            notes += found.notes
+        if notes:
+            schema["description"] = "; ".join(notes)
+        default = _json_default(field)
         if default is not attrs.NOTHING:
             schema["default"] = default
         return schema
@@ -131,10 +144,10 @@ class _Writer:
         return schema
 
     def _enum(self, hint: Any, path: str) -> Schema:
-        return {"enum": [enum_form(member) for member in hint], "title": hint.__name__}
+        return _one_of([enum_form(member) for member in hint]) | {"title": hint.__name__}
 
     def _literal(self, hint: Any, path: str) -> Schema:
-        return {"enum": [literal_form(value) for value in get_args(hint)]}
+        return _one_of([literal_form(value) for value in get_args(hint)])
 
     def _object(self, hint: Any, path: str) -> Schema:
         return self._reference(hint, hints.show(hint), lambda: self.object(hint, path))
@@ -196,7 +209,9 @@ class _Writer:
         if not arguments:
             return {"type": "object"}
         key, value = arguments
-        if peel(key) is not str and kind_of(peel(key)) not in ("literal", "enum", "any"):
+        if kind_of(peel(key)) == "any":
+            key = str
+        if json_types(key) != {"string"}:
             raise UnsupportedType(path, hint, "the keys of a JSON object are strings")
         schema: Schema = {"type": "object", "additionalProperties": self.write(value, f"{path}{{}}")}
         if kind_of(peel(key)) in ("literal", "enum"):
@@ -204,119 +219,15 @@ class _Writer:
         return schema
 
 
-def _plain_default(value: Any) -> Any:
-    """The default as JSON, where it is as it stands."""
-    if value is None or type(value) in (str, int, float, bool):
-        return value
-    if type(value) in (list, dict) and not value:
-        return value
-    return attrs.NOTHING
+def _one_of(forms: list[Any]) -> Schema:
+    words = sorted({json_type(form) for form in forms})
+    return {"type": words[0] if len(words) == 1 else words, "enum": forms}
 
 
-def constraints(validator: Any) -> Schema:
-    """Read the constraints of attrs validators that JSON Schema has words for."""
-    found: Schema = {}
-    if validator is None:
-        return found
-    inner = getattr(validator, "validator", None)
-    if type(validator).__name__ in ("_validator_of_set_values", "_OptionalValidator"):
-        return constraints(inner)
-    for part in getattr(validator, "_validators", ()):
-        found |= constraints(part)
-    if isinstance(validator, (list, tuple)):
-        for part in validator:
-            found |= constraints(part)
-    name = type(validator).__name__
-    if name == "_NumberValidator":
-        words = {">=": "minimum", ">": "exclusiveMinimum", "<=": "maximum", "<": "exclusiveMaximum"}
-        found[words[validator.compare_op]] = validator.bound
-    elif name == "_MinLengthValidator":
-        found["minLength"] = validator.min_length
-    elif name == "_MaxLengthValidator":
-        found["maxLength"] = validator.max_length
-    elif name == "_MatchesReValidator":
-        found["pattern"] = validator.pattern.pattern
-    elif name == "_InValidator" and all(type(choice) in (str, int, bool) for choice in validator.options):
-        found["enum"] = list(validator.options)
-    return found
-
-
-MOVED = (
-    "default",
-    "format",
-    "contentEncoding",
-    "minLength",
-    "maxLength",
-    "pattern",
-    "minimum",
-    "maximum",
-    "exclusiveMinimum",
-    "exclusiveMaximum",
-    "minItems",
-    "maxItems",
-    "uniqueItems",
-    "propertyNames",
-)
-"""What strict structured output refuses or ignores, and what is told in words instead."""
-
-
-def strict(schema: Schema) -> Schema:
-    """The schema in the dialect of strict structured output (OpenAI's): all properties are required.
-
-    Optional properties may be null instead; keywords that the dialect has no place for are put in words into
-    the description.
-    """
-    changed: Schema = _walk(schema, _make_strict)
-    return changed
-
-
-def without_format(schema: Schema) -> Schema:
-    """The schema with each `format` moved into the description: some programs ignore a schema that has one."""
-    changed: Schema = _walk(schema, lambda part: _in_words(part, ("format",)))
-    return changed
-
-
-def _walk(schema: Any, change: Callable[[Schema], Schema]) -> Any:
-    """Change every schema inside of `schema`, the innermost first."""
-    if isinstance(schema, list):
-        return [_walk(item, change) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    walked: Schema = {}
-    for key, value in schema.items():
-        if key in ("properties", "$defs"):
-            walked[key] = {name: _walk(part, change) for name, part in value.items()}
-        elif key in ("items", "anyOf", "prefixItems", "additionalProperties", "propertyNames"):
-            walked[key] = _walk(value, change)
-        else:
-            walked[key] = value
-    return change(walked)
-
-
-def _make_strict(part: Schema) -> Schema:
-    properties = part.get("properties")
-    if properties is not None:
-        needed = set(part.get("required", ()))
-        part["properties"] = {name: value if name in needed else _nullable(value) for name, value in properties.items()}
-        part["required"] = list(properties)
-    if "const" in part:
-        part = {key: value for key, value in part.items() if key != "const"} | {"enum": [part["const"]]}
-    return _in_words(part, MOVED)
-
-
-def _nullable(part: Schema) -> Schema:
-    if part.get("type") == "null" or any(option.get("type") == "null" for option in part.get("anyOf", ())):
-        return part
-    words = {key: part[key] for key in ("description",) if key in part}
-    inner = {key: value for key, value in part.items() if key not in words}
-    return {"anyOf": [inner, {"type": "null"}], **words}
-
-
-def _in_words(part: Schema, keywords: Sequence[str]) -> Schema:
-    moved = [f"{keyword}: {part[keyword]}" for keyword in keywords if keyword in part]
-    if not moved:
-        return part
-    kept = {key: value for key, value in part.items() if key not in keywords}
-    words = ", ".join(moved)
-    kept["description"] = f"{kept['description']} ({words})" if "description" in kept else words
-    return kept
+def _json_default(field: ObjectField) -> Any:
+    if field.default is attrs.NOTHING:
+        return attrs.NOTHING
+    try:
+        return unstructure(field.default, field.hint)
+    except (TypeError, UnsupportedType):
+        return attrs.NOTHING

@@ -8,6 +8,7 @@ import datetime
 import decimal
 import enum
 import functools
+import inspect
 import pathlib
 import types
 import typing
@@ -263,7 +264,7 @@ def _annotations(cls: Any) -> dict[str, Any]:
 
 def _evaluate(cls: type[Any], name: str, hint: Any) -> Any:
     for owner in cls.__mro__:
-        if name in owner.__dict__.get("__annotations__", {}):
+        if name in inspect.get_annotations(owner):
             break
     else:
         owner = cls

@@ -1,23 +1,31 @@
-"""Structuring: from parsed JSON to typed values and back, strictly, with every problem at its path."""
+"""Structuring: from parsed JSON to typed values, strictly, with every problem at its path."""
 
 from __future__ import annotations
 
-import dataclasses
-import enum
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
 import attrs
 
 from dagflow.core import hints
 from dagflow.core.answers import InvalidAnswer
-from dagflow.core.scalars import READERS, Mismatch, describe_json, write_scalar
-from dagflow.core.shapes import COLLECTIONS, ObjectField, alias_value, enum_form, kind_of, object_fields, peel
+from dagflow.core.scalars import READERS, Mismatch, describe_json
+from dagflow.core.shapes import (
+    COLLECTIONS,
+    SCALARS,
+    ObjectField,
+    UnsupportedType,
+    alias_value,
+    enum_form,
+    kind_of,
+    object_fields,
+    peel,
+)
 from dagflow.core.unions import (
     ByKey,
+    by_specificity,
     discriminator,
     json_type,
     json_types,
@@ -25,14 +33,22 @@ from dagflow.core.unions import (
     union_members,
     union_objects,
 )
-from dagflow.errors import InvalidField
+from dagflow.errors import InvalidField, describe
 
 if TYPE_CHECKING:
     import cattrs
 
-__all__ = ["structure", "unstructure"]
+__all__ = ["MAX_PROBLEMS", "structure"]
 
 T = TypeVar("T")
+Reader = Callable[..., Any]
+"""Reads parsed JSON. Raises `Mismatch` for the value itself, `InvalidAnswer` for what lies below it."""
+
+MAX_PROBLEMS = 100
+"""How many problems of one answer are told: a long answer may have hundreds of thousands."""
+
+_MAX_SUGGESTED = 20
+_MAX_ALLOWED_SHOWN = 30
 
 
 def structure(
@@ -44,336 +60,381 @@ def structure(
 ) -> T:
     """Make a value of `target` (a class or any type hint) from parsed JSON.
 
-    Nothing is coerced. `only` names the fields of a class that `data` has; `given` holds values of other
-    fields, which are taken as they are.
+    Nothing is coerced. A null stands for the default of a field that has one and cannot be null, because strict
+    dialects of JSON Schema have no other way to leave a field out. `only` names the fields of a class that
+    `data` has; `given` holds values of other fields, which are taken as they are.
 
-    Raises `InvalidAnswer` with every problem: missing and unknown fields, wrong types, values that attrs
-    validators refuse.
+    Raises `InvalidAnswer` with every problem, the first `MAX_PROBLEMS` of them: missing and unknown fields,
+    wrong types, values that attrs validators refuse. Raises `UnsupportedType` for a type without a form in JSON.
     """
     hint = peel(target)
-    values = dict(given or {})
-    if kind_of(hint) != "object":
-        value: T = _read(data, hint)
-        return value
-    fields = [
-        field for field in object_fields(hint) if field.name not in values and (only is None or field.name in only)
-    ]
-    if type(data) is not dict:
-        name = hints.show(hint)
-        raise InvalidAnswer([InvalidField("$", f"expected an object for {name}, got {describe_json(data)}")])
-    problems = list(_unknown_keys(data, [field.key for field in fields]))
-    arguments = _given_by_key(hint, values)
-    for field in fields:
-        if field.key not in data:
-            if field.required:
-                problems.append(InvalidField(f"$.{field.key}", f"missing; expected {_expected(field.hint)}"))
-            continue
-        try:
-            arguments[field.key] = _read(data[field.key], field.hint)
-        except InvalidAnswer as error:
-            problems.extend(_below(f"$.{field.key}", error.invalid))
-    if problems:
-        raise InvalidAnswer(problems)
+    if kind_of(hint) == "object" and (only is not None or given):
+        read: Reader = _part_reader(hint, only, dict(given or {}))
+    else:
+        read = reader_of(hint)
     try:
-        made: T = (get_origin(hint) or hint)(**arguments)
-    except (ValueError, TypeError) as error:
-        raise InvalidAnswer([_refused(error, [field.key for field in fields])]) from error
-    return made
+        value: T = read(data)
+    except RecursionError as error:
+        raise InvalidAnswer([InvalidField("$", "the value is nested too deeply")]) from error
+    except (InvalidAnswer, Mismatch) as error:
+        raise InvalidAnswer(_first(_problems(error, "$"))) from error
+    return value
 
 
-def _given_by_key(hint: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+def _first(problems: list[InvalidField]) -> list[InvalidField]:
+    if len(problems) <= MAX_PROBLEMS:
+        return problems
+    return [*problems[:MAX_PROBLEMS], InvalidField("$", f"there are more than these {MAX_PROBLEMS} problems")]
+
+
+def _part_reader(hint: Any, only: Sequence[str] | None, given: Mapping[str, Any]) -> ObjectReader:
+    fields = [
+        field for field in object_fields(hint) if field.name not in given and (only is None or field.name in only)
+    ]
     cls = get_origin(hint) or hint
     aliases = {item.name: item.alias or item.name for item in attrs.fields(cls)} if attrs.has(cls) else {}
-    return {aliases.get(name, name): value for name, value in values.items()}
+    return ObjectReader(hint, fields, {aliases.get(name, name): value for name, value in given.items()})
 
 
-def _read(data: Any, hint: Any) -> Any:
-    try:
-        return _converter().structure(data, hint)
-    except Exception as error:
-        raise InvalidAnswer(_problems(error, "$")) from error
+@lru_cache(maxsize=1024)
+def reader_of(hint: Any) -> Reader:
+    """The reader of a type. It finds those of the types inside of it when it is first used, as they may recur."""
+    hint = peel(hint)
+    kind = kind_of(hint)
+    if kind is None:
+        raise UnsupportedType(hints.show(hint), hint)
+    if kind == "scalar":
+        return READERS[hint]
+    if kind == "enum":
+        # cattrs takes an enum of strings or integers for a string or integer, whatever hooks there are for it.
+        return _enum_reader(hint)
+    return _converter().get_structure_hook(hint, cache_result=False)
 
 
 @lru_cache(maxsize=1)
 def _converter() -> cattrs.Converter:
-    """The converter, with a strict hook for each kind of type. cattrs caches what it finds for each class."""
     import cattrs
 
-    converter = cattrs.Converter(detailed_validation=True)
-    for kind, read in _HOOKS.items():
-        converter.register_structure_hook_factory(partial(_is_of_kind, kind), partial(_hook_for, read))
-    for scalar, read_scalar in READERS.items():
-        converter.register_structure_hook(scalar, _ignoring_type(read_scalar))
+    converter = cattrs.Converter()
+    for kind, make_reader in _FACTORIES.items():
+        converter.register_structure_hook_factory(_is_of_kind(kind), make_reader)
     return converter
 
 
-def _ignoring_type(read: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
-    return lambda data, _: read(data)
+def _is_of_kind(kind: str) -> Callable[[Any], bool]:
+    return lambda hint: kind_of(peel(hint)) == kind
 
 
-def _is_of_kind(kind: str, hint: Any) -> bool:
-    return kind_of(peel(hint)) == kind
+def _any_reader(hint: Any) -> Reader:
+    return lambda data, _=None: data
 
 
-def _hook_for(read: Callable[[Any, Any], Any], hint: Any) -> Callable[[Any, Any], Any]:
-    bare = peel(hint)
-    return lambda data, _: read(data, bare)
+def _alias_reader(hint: Any) -> Reader:
+    return lambda data, _=None: reader_of(alias_value(hint))(data)
 
 
-def _read_any(data: Any, hint: Any) -> Any:
-    return data
+def _enum_reader(hint: Any) -> Reader:
+    return _choice_reader({enum_form(member): member for member in hint}, hints.show(hint))
 
 
-def _read_scalar(data: Any, hint: Any) -> Any:
-    return READERS[hint](data)
+def _literal_reader(hint: Any) -> Reader:
+    return _choice_reader([(literal_form(value), value) for value in get_args(hint)], "one of the values")
 
 
-def _read_alias(data: Any, hint: Any) -> Any:
-    return _converter().structure(data, alias_value(hint))
+def _choice_reader(choices: Mapping[Any, Any] | Iterable[tuple[Any, Any]], what: str) -> Reader:
+    pairs = choices.items() if isinstance(choices, Mapping) else choices
+    # 1 and True are equal, but not the same answer.
+    values = {(type(form), form): value for form, value in pairs}
+    forms = [form for _, form in values]
+    allowed = ", ".join(map(repr, forms[:_MAX_ALLOWED_SHOWN])) + (", ..." if len(forms) > _MAX_ALLOWED_SHOWN else "")
+
+    def read(data: Any, _: Any = None) -> Any:
+        if not isinstance(data, (dict, list)) and (type(data), data) in values:
+            return values[type(data), data]
+        near = nearest(data, [form for form in forms if isinstance(form, str)])
+        raise Mismatch(f"expected {what} ({allowed}), got {describe_json(data)}{near}")
+
+    return read
 
 
-def _read_enum(data: Any, hint: Any) -> Any:
-    return _choose(data, {_form_key(enum_form(member)): member for member in hint}, hints.show(hint))
+def nearest(word: Any, known: Iterable[str]) -> str:
+    """Suggest the name that was probably meant, as the end of a message."""
+    if not isinstance(word, str) or len(word) > 100:  # looking takes quadratic time
+        return ""
+    # Case is what models get wrong most.
+    by_lower = {name.lower(): name for name in known}
+    found = get_close_matches(word.lower(), by_lower, 1)
+    return f"; did you mean {by_lower[found[0]]!r}?" if found else ""
 
 
-def _read_literal(data: Any, hint: Any) -> Any:
-    return _choose(data, {_form_key(literal_form(value)): value for value in get_args(hint)}, "one of the values")
+class ObjectReader:
+    """Reads the JSON object of a class; `given` are arguments of its constructor that the object lacks."""
+
+    def __init__(self, hint: Any, fields: Sequence[ObjectField], given: Mapping[str, Any]) -> None:
+        self._hint = hint
+        self._make: Callable[..., Any] = get_origin(hint) or hint
+        self._fields = fields
+        self._given = given
+        self._rows: list[tuple[str, Reader, bool, bool]] | None = None
+
+    def __call__(self, data: Any, _: Any = None) -> Any:
+        """Make an instance; raises `Mismatch` or `InvalidAnswer` with every problem."""
+        if type(data) is not dict:
+            raise Mismatch(f"expected an object for {hints.show(self._hint)}, got {describe_json(data)}")
+        problems: list[InvalidField] = []
+        arguments = dict(self._given)
+        known = 0
+        for key, read, required, null_is_absent in self._rows or self._prepare():
+            if key not in data:
+                if required:
+                    problems.append(InvalidField(f"$.{key}", f"missing; expected {self._expected(key)}"))
+                continue
+            known += 1
+            value = data[key]
+            if value is None and null_is_absent:
+                continue
+            try:
+                arguments[key] = read(value)
+            except (InvalidAnswer, Mismatch) as error:
+                problems.extend(_problems(error, f"$.{key}"))
+        if known != len(data):
+            problems.extend(_unknown_keys(data, [field.key for field in self._fields]))
+        if problems:
+            raise InvalidAnswer(problems + refusals(self._make, self._fields, arguments))
+        return self._construct(arguments)
+
+    def _prepare(self) -> list[tuple[str, Reader, bool, bool]]:
+        self._rows = [
+            (
+                field.key,
+                reader_of(field.hint),
+                field.required,
+                not field.required and "null" not in json_types(field.hint),
+            )
+            for field in self._fields
+        ]
+        return self._rows
+
+    def _expected(self, key: str) -> str:
+        return next(expected(field.hint) for field in self._fields if field.key == key)
+
+    def _construct(self, arguments: dict[str, Any]) -> Any:
+        try:
+            return self._make(**arguments)
+        except Exception as error:
+            found = refusals(self._make, self._fields, arguments) or [InvalidField("$", message_of(error))]
+            raise InvalidAnswer(found) from error
 
 
-def _form_key(form: Any) -> tuple[type, Any]:
-    return type(form), form  # 1 and True are equal, but not the same answer
+def refusals(cls: Any, fields: Sequence[ObjectField], arguments: Mapping[str, Any]) -> list[InvalidField]:
+    """Ask every attrs validator on its own: making the instance would stop at the first that refuses.
+
+    A validator that looks at fields which have no value yet is left for the making of the instance, and so is
+    the validator of a field whose converter would change the value first.
+    """
+    if not attrs.has(cls):
+        return []
+    partial = object.__new__(cls)
+    checked = [field for field in fields if field.key in arguments and field.attribute is not None]
+    for field in checked:
+        object.__setattr__(partial, field.name, arguments[field.key])
+    found = []
+    for field in checked:
+        attribute = field.attribute
+        if attribute is None or attribute.validator is None or attribute.converter is not None:
+            continue
+        try:
+            attribute.validator(partial, attribute, arguments[field.key])
+        except AttributeError:
+            continue
+        except Exception as error:
+            found.append(InvalidField(f"$.{field.key}", message_of(error)))
+    return found
 
 
-def _choose(data: Any, choices: Mapping[tuple[type, Any], Any], what: str) -> Any:
-    key = (type(data), data)
-    if isinstance(data, (dict, list)) or key not in choices:
-        allowed = ", ".join(repr(form) for _, form in choices)
-        near = get_close_matches(str(data), [str(form) for _, form in choices], 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise Mismatch(f"expected {what} ({allowed}), got {describe_json(data)}{hint}")
-    return choices[key]
+def message_of(error: Exception) -> str:
+    """What a validator says; those of attrs put the message first and raw values after it."""
+    if isinstance(error, (ValueError, TypeError, AssertionError)) and error.args and str(error.args[0]):
+        return str(error.args[0])
+    return describe(error)
 
 
-def _read_object(data: Any, hint: Any) -> Any:
-    try:
-        return structure(data, hint)
-    except InvalidAnswer as error:
-        raise _Below(error.invalid) from error
+def _object_reader(hint: Any) -> Reader:
+    return ObjectReader(hint, object_fields(hint), {})
 
 
-def _read_array(data: Any, hint: Any) -> Any:
-    arguments = get_args(hint) or (Any,)
-    return COLLECTIONS[get_origin(hint) or hint][1](_read_items(data, [arguments[0]] * _length(data)))
+def _array_reader(hint: Any) -> Reader:
+    read_item = reader_of((get_args(hint) or (Any,))[0])
+    return lambda data, _=None: _read_items(data, read_item)
 
 
-def _read_tuple(data: Any, hint: Any) -> Any:
-    arguments = get_args(hint)
-    if not arguments:
-        arguments = (Any, ...)
-    if arguments[-1] is ...:
-        return tuple(_read_items(data, [arguments[0]] * _length(data)))
-    if arguments == ((),):
-        arguments = ()
-    if _length(data) != len(arguments):
-        raise Mismatch(f"expected an array of {len(arguments)} items, got {len(data)}")
-    return tuple(_read_items(data, arguments))
+def _set_reader(hint: Any) -> Reader:
+    read_item = reader_of((get_args(hint) or (Any,))[0])
+    make = COLLECTIONS[get_origin(hint) or hint][1]
+
+    def read(data: Any, _: Any = None) -> Any:
+        items = _read_items(data, read_item)
+        try:
+            found = make(items)
+        except TypeError as error:
+            raise Mismatch(f"expected items that a set can hold: {error}") from error
+        if len(found) != len(items):
+            raise Mismatch("expected every item once, got one more than once")
+        return found
+
+    return read
 
 
-def _length(data: Any) -> int:
+def _tuple_reader(hint: Any) -> Reader:
+    arguments = get_args(hint) or ((Any, ...) if hint is tuple else ())
+    if arguments[-1:] == (...,):
+        read_item = reader_of(arguments[0])
+        return lambda data, _=None: tuple(_read_items(data, read_item))
+    readers = [reader_of(argument) for argument in arguments]
+
+    def read(data: Any, _: Any = None) -> Any:
+        if type(data) is list and len(data) != len(readers):
+            raise Mismatch(f"expected an array of {len(readers)} items, got {len(data)}")
+        return tuple(_read_items(data, readers))
+
+    return read
+
+
+def _read_items(data: Any, read: Reader | Sequence[Reader]) -> list[Any]:
     if type(data) is not list:
         raise Mismatch(f"expected array, got {describe_json(data)}")
-    return len(data)
-
-
-def _read_items(data: list[Any], kinds: Sequence[Any]) -> list[Any]:
-    found, problems = [], []
-    for index, (item, kind) in enumerate(zip(data, kinds, strict=True)):
-        try:
-            found.append(_converter().structure(item, kind))
-        except Exception as error:
-            problems.extend(_problems(error, f"$[{index}]"))
-    if problems:
-        raise _Below(problems)
-    return found
-
-
-def _read_mapping(data: Any, hint: Any) -> Any:
-    if type(data) is not dict:
-        raise Mismatch(f"expected object, got {describe_json(data)}")
-    key_type, value_type = get_args(hint) or (Any, Any)
-    found: dict[Any, Any] = {}
+    found: list[Any] = []
     problems: list[InvalidField] = []
-    for key, value in data.items():
-        path = f"$.{key}" if key.isidentifier() else f"$[{key!r}]"
+    for index, item in enumerate(data):
         try:
-            found[_converter().structure(key, key_type)] = _converter().structure(value, value_type)
-        except Exception as error:
-            problems.extend(_problems(error, path))
+            found.append(read(item) if callable(read) else read[index](item))
+        except (InvalidAnswer, Mismatch) as error:
+            problems.extend(_problems(error, f"$[{index}]"))
+            if len(problems) > MAX_PROBLEMS:
+                break
     if problems:
-        raise _Below(problems)
+        raise InvalidAnswer(problems)
     return found
 
 
-def _read_union(data: Any, hint: Any) -> Any:
+def _mapping_reader(hint: Any) -> Reader:
+    key_type, value_type = get_args(hint) or (str, Any)
+    read_key, read_value = reader_of(key_type), reader_of(value_type)
+
+    def read(data: Any, _: Any = None) -> Any:
+        if type(data) is not dict:
+            raise Mismatch(f"expected object, got {describe_json(data)}")
+        found: dict[Any, Any] = {}
+        problems: list[InvalidField] = []
+        for key, value in data.items():
+            try:
+                found[read_key(key)] = read_value(value)
+            except (InvalidAnswer, Mismatch) as error:
+                problems.extend(_problems(error, _below(key)))
+                if len(problems) > MAX_PROBLEMS:
+                    break
+        if problems:
+            raise InvalidAnswer(problems)
+        return found
+
+    return read
+
+
+def _union_reader(hint: Any) -> Reader:
     """Read the member that the value is meant for, so that its problems are told, not those of all others."""
-    members = union_members(hint)
-    fitting = [member for member in members if json_type(data) in json_types(member)]
-    if not fitting:
-        raise Mismatch(f"expected {' or '.join(map(_expected, members))}, got {describe_json(data)}")
+    members = by_specificity(union_members(hint))
+    readers = [(member, json_types(member)) for member in members]
     objects = union_objects(hint)
-    if isinstance(data, dict) and len(objects) > 1:
-        return _read_tagged(data, objects)
-    tried: list[str] = []
-    for member in fitting:
-        try:
-            return _converter().structure(data, member)
-        except Exception as error:
-            problems = _problems(error, "$")
-            if len(fitting) == 1:
-                raise _Below(problems) from error
-            tried.append(f"{_expected(member)} ({'; '.join(map(str, problems))})")
-    raise Mismatch(f"fits none of {' or '.join(tried)}")
+
+    def read(data: Any, _: Any = None) -> Any:
+        word = json_type(data)
+        if word == "object" and len(objects) > 1:
+            return _read_one_of(data, objects)
+        fitting = [member for member, words in readers if word in words]
+        if not fitting:
+            raise Mismatch(f"expected {expected(hint)}, got {describe_json(data)}")
+        if len(fitting) == 1:
+            return reader_of(fitting[0])(data)
+        tried: list[str] = []
+        for member in fitting:
+            try:
+                return reader_of(member)(data)
+            except (InvalidAnswer, Mismatch) as error:
+                problems = "; ".join(map(_short, _problems(error, "$")[:3]))
+                tried.append(f"{expected(member)} ({problems})")
+        raise Mismatch(f"expected {expected(hint)}; tried {', then '.join(tried)}")
+
+    return read
 
 
-def _read_tagged(data: dict[str, Any], objects: Sequence[Any]) -> Any:
+def _short(item: InvalidField) -> str:
+    return item.problem if item.path == "$" else str(item)
+
+
+def _read_one_of(data: dict[str, Any], objects: Sequence[Any]) -> Any:
     found = discriminator(objects)
     if isinstance(found, ByKey):
         tag = data.get(found.key)
         if not isinstance(tag, str) or tag not in found.members:
             allowed = ", ".join(map(repr, found.members))
-            told = "missing" if found.key not in data else f"got {describe_json(tag)}"
-            raise _Below([InvalidField(f"$.{found.key}", f"{told}; expected one of {allowed}")])
+            told = f"got {describe_json(tag)}{nearest(tag, found.members)}" if found.key in data else "missing"
+            raise InvalidAnswer([InvalidField(f"$.{found.key}", f"expected one of {allowed}; {told}")])
         if found.added:
             data = {key: value for key, value in data.items() if key != found.key}
-        return _read_object(data, found.members[tag])
+        return reader_of(found.members[tag])(data)
     matching = [member for member, keys in found.members.items() if keys & data.keys()]
     if len(matching) == 1:
-        return _read_object(data, matching[0])
+        return reader_of(matching[0])(data)
     if not matching and found.rest is not None:
-        return _read_object(data, found.rest)
-    names = " or ".join(map(_expected, objects))
-    raise Mismatch(f"expected {names}; the fields {', '.join(map(repr, data)) or '(none)'} fit no single one")
+        return reader_of(found.rest)(data)
+    told = ", ".join(f"{expected(member)} has {_names(keys)}" for member, keys in found.members.items())
+    raise Mismatch(
+        f"expected {' or '.join(map(expected, objects))}, which their fields tell apart ({told}); "
+        f"got an object with {_names(data) or 'no field'}"
+    )
 
 
-_HOOKS: dict[str, Callable[[Any, Any], Any]] = {
-    "any": _read_any,
-    "scalar": _read_scalar,
-    "alias": _read_alias,
-    "enum": _read_enum,
-    "literal": _read_literal,
-    "object": _read_object,
-    "array": _read_array,
-    "set": _read_array,
-    "tuple": _read_tuple,
-    "mapping": _read_mapping,
-    "union": _read_union,
+def _names(keys: Iterable[str]) -> str:
+    return ", ".join(map(repr, sorted(keys)[:_MAX_SUGGESTED]))
+
+
+_FACTORIES: dict[str, Callable[[Any], Reader]] = {
+    "any": _any_reader,
+    "alias": _alias_reader,
+    "literal": _literal_reader,
+    "object": _object_reader,
+    "array": _array_reader,
+    "set": _set_reader,
+    "tuple": _tuple_reader,
+    "mapping": _mapping_reader,
+    "union": _union_reader,
 }
 
 
-class _Below(Exception):
-    """Problems at paths below the value that was being read."""
-
-    def __init__(self, invalid: Sequence[InvalidField]) -> None:
-        self.invalid = tuple(invalid)
-        super().__init__(*map(str, invalid))
-
-
-def _problems(error: Exception, path: str) -> list[InvalidField]:
-    if isinstance(error, (_Below, InvalidAnswer)):
-        return list(_below(path, error.invalid))
-    return [InvalidField(path, str(error))]
+def _problems(error: InvalidAnswer | Mismatch, path: str) -> list[InvalidField]:
+    """The problems of an error, with a path put before theirs."""
+    if isinstance(error, Mismatch):
+        return [InvalidField(path, str(error))]
+    return [InvalidField(path + item.path.removeprefix("$"), item.problem) for item in error.invalid]
 
 
-def _below(path: str, invalid: Sequence[InvalidField]) -> Iterator[InvalidField]:
-    for item in invalid:
-        yield InvalidField(path + item.path.removeprefix("$"), item.problem)
+def _below(key: str) -> str:
+    return f"$.{key}" if key.isidentifier() else f"$[{key[:80]!r}]"
 
 
 def _unknown_keys(data: Mapping[str, Any], known: Sequence[str]) -> Iterator[InvalidField]:
-    for key in data:
-        if key not in known:
-            near = get_close_matches(key, known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"expected {', '.join(map(repr, known)) or 'no field'}"
-            yield InvalidField(f"$.{key}", f"unknown field; {hint}")
+    unknown = [key for key in data if key not in known]
+    for key in unknown[:_MAX_SUGGESTED]:
+        near = nearest(key, known) or f"; expected {', '.join(map(repr, known)) or 'no field'}"
+        yield InvalidField(_below(key), f"unknown field{near}")
+    if len(unknown) > _MAX_SUGGESTED:
+        yield InvalidField("$", f"{len(unknown) - _MAX_SUGGESTED} more unknown fields")
 
 
-def _refused(error: Exception, names: Sequence[str]) -> InvalidField:
-    """Find the field that a validator speaks of: attrs' messages begin with its quoted name."""
-    text = str(error.args[0]) if error.args else str(error)
-    found = re.search(r"'(\w+)'", text)
-    path = f"$.{found[1]}" if found and found[1] in names else "$"
-    return InvalidField(path, text)
-
-
-def _expected(hint: Any) -> str:
+def expected(hint: Any) -> str:
+    """Say in JSON's words what is expected."""
     hint = peel(hint)
-    kind = kind_of(hint)
-    if kind == "scalar":
-        return (
-            sorted(json_types(hint), key=("integer", "number").index)[-1]
-            if hint is float
-            else next(iter(json_types(hint)))
-        )
-    return hints.show(hint)
-
-
-def unstructure(value: Any, hint: Any = Any) -> Any:
-    """Write a value as JSON-able data, so that `structure(unstructure(value, hint), hint)` gives it back.
-
-    Raises `TypeError` for a value that has no form in JSON.
-    """
-    hint = peel(hint)
-    while kind_of(hint) == "alias":
-        hint = peel(alias_value(hint))
-    if isinstance(value, enum.Enum):
-        return enum_form(value)
-    if attrs.has(type(value)) or dataclasses.is_dataclass(type(value)):
-        return _write_object(value, hint)
-    if isinstance(value, Mapping):
-        return _write_mapping(value, hint)
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return _write_items(value, hint)
-    return write_scalar(value)
-
-
-def _write_object(value: Any, hint: Any) -> dict[str, Any]:
-    written = {field.key: unstructure(getattr(value, field.name), field.hint) for field in _fields(value, hint)}
-    objects = union_objects(hint) if kind_of(hint) == "union" else ()
-    if len(objects) > 1:
-        found = discriminator(objects)
-        if isinstance(found, ByKey) and found.added:
-            tags = {(get_origin(member) or member): tag for tag, member in found.members.items()}
-            if type(value) in tags:
-                written = {found.key: tags[type(value)]} | written
-    return written
-
-
-def _fields(value: Any, hint: Any) -> tuple[ObjectField, ...]:
-    cls: Any = type(value)
-    for member in union_members(hint):
-        if get_origin(peel(member)) is cls:
-            return object_fields(peel(member))
-    return object_fields(cls)
-
-
-def _write_mapping(value: Mapping[Any, Any], hint: Any) -> dict[str, Any]:
-    if kind_of(hint) == "object":
-        kinds = {field.key: field.hint for field in object_fields(hint)}
-        return {key: unstructure(item, kinds.get(key, Any)) for key, item in value.items()}
-    arguments = next((get_args(peel(m)) for m in union_members(hint) if kind_of(peel(m)) == "mapping"), ())
-    key_type, value_type = arguments or (Any, Any)
-    written = {}
-    for key, item in value.items():
-        name = unstructure(key, key_type)
-        if not isinstance(name, str):
-            raise TypeError(f"the key {key!r} is no string, as the keys of a JSON object are")
-        written[name] = unstructure(item, value_type)
-    return written
-
-
-def _write_items(value: Any, hint: Any) -> list[Any]:
-    kinds = ("array", "set", "tuple")
-    arguments = next((get_args(peel(m)) for m in union_members(hint) if kind_of(peel(m)) in kinds), ())
-    if isinstance(value, tuple) and arguments and arguments[-1] is not ... and len(arguments) == len(value):
-        return [unstructure(item, kind) for item, kind in zip(value, arguments, strict=True)]
-    return [unstructure(item, arguments[0] if arguments else Any) for item in value]
+    if kind_of(hint) == "scalar":
+        return SCALARS[hint]
+    members = union_members(hint)
+    return hints.show(hint) if len(members) == 1 else " or ".join(map(expected, members))

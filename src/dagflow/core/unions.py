@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import enum
+import functools
+import pathlib
 import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, get_args, get_origin
@@ -11,7 +14,7 @@ import attrs
 from dagflow.core import hints
 from dagflow.core.shapes import SCALARS, ObjectField, alias_value, enum_form, kind_of, object_fields, peel
 
-__all__ = ["ByKey", "ByPresence", "discriminator", "json_types", "union_objects"]
+__all__ = ["ByKey", "ByPresence", "by_specificity", "discriminator", "json_types", "union_objects"]
 
 JSON_TYPES = ("object", "array", "string", "integer", "number", "boolean", "null")
 
@@ -58,6 +61,20 @@ def union_objects(hint: Any) -> tuple[Any, ...]:
     return tuple(peel(member) for member in union_members(hint) if kind_of(peel(member)) == "object")
 
 
+def by_specificity(members: Sequence[Any]) -> tuple[Any, ...]:
+    """Put first what fewer values fit: of several members that are strings in JSON, the first that fits is meant."""
+    return tuple(sorted(members, key=_breadth))
+
+
+def _breadth(hint: Any) -> int:
+    hint = peel(hint)
+    if kind_of(hint) in ("literal", "enum"):
+        return 0
+    if hint is str or hint is float:
+        return 2
+    return 3 if hint in (bytes, pathlib.Path, pathlib.PurePath, Any, object) else 1
+
+
 def json_types(hint: Any) -> frozenset[str]:
     """The JSON types that values of a hint can have; empty where it has no form in JSON."""
     hint = peel(hint)
@@ -93,12 +110,11 @@ def json_type(value: Any) -> str:
 
 def literal_form(value: Any) -> Any:
     """How a value of a `Literal` is written."""
-    import enum
-
     return enum_form(value) if isinstance(value, enum.Enum) else value
 
 
-def discriminator(members: Sequence[Any]) -> ByKey | ByPresence:
+@functools.lru_cache(maxsize=512)
+def discriminator(members: tuple[Any, ...]) -> ByKey | ByPresence:
     """Find how to tell the objects of several classes apart.
 
     A key that they share and whose literal values differ comes first, then required keys that only one

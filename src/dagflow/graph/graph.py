@@ -224,8 +224,8 @@ class Graph:
         for fn in overrides:
             if fn not in known:
                 near = get_close_matches(name_of(fn), names, 1)
-                hint = f"; did you mean {near[0]}?" if near else ""
-                faults.append(f"deps overrides {name_of(fn)}, which no node depends on{hint}")
+                suggestion = f"; did you mean {near[0]}?" if near else ""
+                faults.append(f"deps overrides {name_of(fn)}, which no node depends on{suggestion}")
         if faults:
             raise GraphError(faults, subject=f"graph {self.name}")
 

@@ -1,4 +1,9 @@
-"""Isolation of context variables for coroutines that share a task (being replaced by its owner)."""
+"""Isolation: coroutines that share a task, each with context variables of its own.
+
+asyncio and trio give every task a context, so that code in one task sees what others of its coroutines have set.
+Here a coroutine is driven by hand: each of its steps is entered through its own `contextvars.Context`, and what
+it yields to the event loop is passed on as it is. The event loop sees one task that runs and waits as usual.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +12,22 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import Context
 from typing import Any, TypeVar
 
+__all__ = ["resume", "run_isolated"]
+
 T = TypeVar("T")
 
 
 async def run_isolated(context: Context, fn: Callable[..., Awaitable[T]], /, *args: Any, **kwargs: Any) -> T:
-    """Call `fn` and await what it gives, all inside `context`."""
+    """Call `fn` and await what it gives, all inside `context`; results and exceptions are those of `await`."""
     awaitable = context.run(fn, *args, **kwargs)
     coroutine = awaitable if isinstance(awaitable, Coroutine) else _as_coroutine(awaitable)
     try:
-        first = context.run(coroutine.send, None)
+        suspended = context.run(coroutine.send, None)
     except StopIteration as stop:
-        return stop.value  # type: ignore[no-any-return]
-    return await resume(context, coroutine, first)
+        finished: T = stop.value
+        return finished
+    resumed: T = await resume(context, coroutine, suspended)
+    return resumed
 
 
 async def _as_coroutine(awaitable: Awaitable[T]) -> T:
@@ -26,15 +35,20 @@ async def _as_coroutine(awaitable: Awaitable[T]) -> T:
 
 
 @types.coroutine
-def resume(context: Context, coroutine: Any, item: Any) -> Generator[Any, Any, Any]:
+def resume(context: Context, coroutine: Any, suspended: Any) -> Generator[Any, Any, Any]:
+    """Go on with a coroutine that was started inside `context` and has yielded `suspended` to the event loop."""
     while True:
         try:
-            answer = yield item
+            answer = yield suspended
+        except GeneratorExit:
+            # The event loop is gone: the coroutine must not wait for anything more.
+            context.run(coroutine.close)
+            raise
         except BaseException as error:
             step, answer = coroutine.throw, error
         else:
             step = coroutine.send
         try:
-            item = context.run(step, answer)
+            suspended = context.run(step, answer)
         except StopIteration as stop:
             return stop.value

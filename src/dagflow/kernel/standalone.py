@@ -63,8 +63,10 @@ async def resolve_dep(
     `deps` are values that stand for their callables, `lm` fills dependencies that are `Node` types, and
     `schedule` is `"levels"` (one task group for each topological level) or `"eager"` (each call as soon as its
     own inputs are there). `namespace` resolves names in hints that modules do not have: pass `locals()` for
-    functions defined in a function under `from __future__ import annotations`. Called from a node's body without any of them, it takes part in the run: what the
-    run has called already is not called again, and async context managers stay open until the run ends.
+    functions defined in a function under `from __future__ import annotations`.
+
+    Called from a node's body without `deps` and `lm`, it takes part in the run: what the run has called already
+    is not called again, the run's schedule counts, and async context managers stay open until the run ends.
     Otherwise they are closed, in reverse order, before this returns.
 
     Raises `GraphError` for a callable that cannot be planned and `DepError` with every failure. Cancelled, it

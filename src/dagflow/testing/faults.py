@@ -7,7 +7,7 @@ import inspect
 import random
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import Any, Generic, ParamSpec, TypeVar, TypeVarTuple
@@ -35,11 +35,15 @@ class Fault:
     delay: float = 0.0
 
 
+def in_order(faults: Iterable[Fault]) -> tuple[Fault, ...]:
+    return tuple(faults)
+
+
 @attrs.frozen
 class FaultPlan:
     """A frozen plan of faults. Each function that it wraps counts its own calls."""
 
-    faults: tuple[Fault, ...] = attrs.field(converter=tuple)
+    faults: tuple[Fault, ...] = attrs.field(converter=in_order)
 
     @classmethod
     def random(
@@ -74,15 +78,16 @@ class FaultPlan:
         An async function stays async, and its delays are sleeps of the event loop's; a sync one blocks. The
         signature and the hints are those of `function`.
         """
-        name = name or getattr(function, "__name__", type(function).__name__)
-        faults = {fault.call: fault for fault in self.faults if fault.name == name}
+        known_as: str = getattr(function, "__name__", type(function).__name__) if name is None else name
+        faults = {fault.call: fault for fault in self.faults if fault.name == known_as}
         call = 0
 
         def next_fault() -> Fault:
             nonlocal call
             call += 1
-            return faults.get(call, Fault(name, call))
+            return faults.get(call, Fault(known_as, call))
 
+        call_it: Callable[..., Any] = function
         if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
 
             @functools.wraps(function)
@@ -92,7 +97,7 @@ class FaultPlan:
                     await anyio.sleep(fault.delay)
                 if fault.error is not None:
                     raise fault.error
-                return await function(*args, **kwargs)
+                return await call_it(*args, **kwargs)
 
             return slow_or_failing  # type: ignore[return-value]  # T is an awaitable here
 
@@ -251,15 +256,17 @@ def counting_on_trio(counter: Counter) -> Iterator[None]:
     import trio
 
     root = trio.lowlevel.current_task()
+    others = set(root.child_nurseries)  # whose tasks are our caller's
     counter.sees_this_task = True
 
     class Steps(trio.abc.Instrument):
         def after_task_step(self, task: trio.lowlevel.Task) -> None:
-            above: trio.lowlevel.Task | None = task
-            while above is not None and above is not root:
-                above = above.parent_nursery.parent_task if above.parent_nursery else None
-            if above is root:
-                counter.count()
+            while task is not root:
+                nursery = task.parent_nursery
+                if nursery is None or nursery in others:
+                    return
+                task = nursery.parent_task
+            counter.count()
 
     steps = Steps()
     trio.lowlevel.add_instrument(steps)
@@ -281,9 +288,12 @@ def counting_on_asyncio(counter: Counter) -> Iterator[None]:
 
     def make_task(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> Any:
         # A new task has a copy of its maker's context: a task that somebody else starts is not counted.
-        if current.get() is counter:
-            coroutine = as_coroutine(stepped(coroutine, counter))
-        return asyncio.Task(coroutine, loop=loop, **options) if factory is None else factory(loop, coroutine, **options)
+        ours = current.get() is counter
+        run = as_coroutine(stepped(coroutine, counter)) if ours else coroutine
+        task = asyncio.Task(run, loop=loop, **options) if factory is None else factory(loop, run, **options)
+        if ours:  # a task that is cancelled before its first step leaves what it was to run
+            task.add_done_callback(lambda _: coroutine.close())
+        return task
 
     token = current.set(counter)
     loop.set_task_factory(make_task)

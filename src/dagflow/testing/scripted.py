@@ -10,7 +10,7 @@ import anyio
 import anyio.lowlevel
 import attrs
 
-from dagflow.core.structure import unstructure
+from dagflow.core.unstructure import unstructure
 from dagflow.errors import LMError
 from dagflow.lm.base import BaseLM
 from dagflow.lm.protocol import LMRequest, LMResponse
