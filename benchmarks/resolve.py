@@ -120,7 +120,7 @@ def cases(*, short: bool) -> Iterator[tuple[str, Shape, str]]:
 
 
 def measure(*, short: bool) -> Section:
-    measurement = Measurement(3, patience=0.2, inner=200) if short else Measurement(7, patience=2.0, inner=1_000)
+    measurement = Measurement(3, patience=0.2, inner=200) if short else Measurement(7, patience=2.0, inner=400)
     cells = [
         anyio.run(measurement.cell, shape, work, backend, backend=backend)
         for _, shape, work in cases(short=short)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from hamilton import ad_hoc_utils, async_driver
@@ -10,6 +11,7 @@ from benchmarks.measure import Call
 from benchmarks.shapes import Shape, statement, with_names_only
 
 NAME = "Hamilton"
+logging.getLogger("hamilton").setLevel(logging.CRITICAL)  # it advertises a chat room when a run fails
 
 
 async def build(shape: Shape, work: str) -> Call:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from dagflow.graph.result import GraphResult
     from dagflow.graph.stream import GraphStream
     from dagflow.kernel.context import progress
+    from dagflow.kernel.fanout import MapResult, map_concurrent
     from dagflow.kernel.standalone import resolve_dep, resolve_fields
     from dagflow.lm.base import BaseLM
     from dagflow.lm.protocol import LM, LMRequest, LMResponse, Message
@@ -61,6 +62,7 @@ _HOMES = {
     "graph.result": ("GraphResult",),
     "graph.stream": ("GraphStream",),
     "kernel.context": ("progress",),
+    "kernel.fanout": ("MapResult", "map_concurrent"),
     "kernel.standalone": ("resolve_dep", "resolve_fields"),
     "lm.base": ("BaseLM",),
     "lm.protocol": ("LM", "LMRequest", "LMResponse", "Message"),
@@ -84,6 +86,7 @@ __all__ = [
     "LMError",
     "LMRequest",
     "LMResponse",
+    "MapResult",
     "Message",
     "Node",
     "NodeConfig",
@@ -102,6 +105,7 @@ __all__ = [
     "Usage",
     "dep",
     "field",
+    "map_concurrent",
     "progress",
     "recall",
     "resolve_dep",

@@ -48,9 +48,7 @@ def test_every_example_runs(name: str, backend: str, tmp_path: Path) -> None:
 def test_ootd_prints_trace_timeline_and_drawings(tmp_path: Path) -> None:
     """The demonstration shows the outfit, the critical path, the graph in Mermaid, and writes a whole SVG file."""
     command = [sys.executable, "-X", "utf8", str(EXAMPLES / "ootd.py"), "--svg", "graph.svg"]
-    shown = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=60, check=True
-    ).stdout
+    shown = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=60, check=True).stdout
     assert "Outfit\n    weather: Weather(city='Reykjavik', sky='rain'" in shown
     assert "● critical path" in shown
     assert "flowchart TD" in shown

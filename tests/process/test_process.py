@@ -13,6 +13,7 @@ import pytest
 
 from dagflow.errors import ProcessError, ProcessTimeout
 from dagflow.kernel.process import open_child, run_process
+from dagflow.testing.faults import sweep_cancellations
 from dagflow.testing.leaks import assert_no_leaks
 
 LOOP = "while :; do sleep 100; done"
@@ -169,6 +170,26 @@ async def test_deadline_of_the_caller_is_a_cancellation() -> None:
         with pytest.raises(TimeoutError) as caught, anyio.fail_after(0.03):
             await run_process(sh(LOOP), timeout=60)
     assert not isinstance(caught.value, ProcessError)
+
+
+@pytest.mark.slow
+async def test_cancellation_at_every_step_leaves_nothing() -> None:
+    """Wherever a call is cancelled, nothing is left of it."""
+
+    async def call() -> bytes:
+        async with open_child(sh("cat; echo bye >&2")) as child:
+            await child.stdin.send(b"hello")
+            child.stdin.close()
+            received = await child.stdout.receive()
+            await child.finish()
+        await run_process(sh("sleep 100 >/dev/null & cat"), input=b"hello")
+        return received
+
+    async with assert_no_leaks():
+        outcomes = await sweep_cancellations(call)
+    assert [None] * len(outcomes) == [outcome.exception for outcome in outcomes]
+    assert b"hello" == outcomes[-1].value
+    assert len(outcomes) > 10
 
 
 async def test_nothing_is_started_after_cancellation(tmp_path: Path) -> None:

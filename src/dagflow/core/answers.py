@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any, Final, NoReturn
 
 from dagflow.errors import InvalidField
@@ -16,6 +17,7 @@ MAX_DEPTH: Final = 100
 """How deep an answer may be nested: far deeper than people's types, well within the recursion limit."""
 
 _EXCERPT = 60
+_MOST_PIECES = 1000  # bounds the time that a hostile answer can take
 _WHOLE_FENCE = re.compile(r"\s*```[a-zA-Z0-9]*[ \t]*\n(.*)\n[ \t]*```\s*", re.DOTALL)
 # A fence begins on a line of its own, which a JSON string cannot hold: text inside of a string never matches.
 _JSON_FENCE = re.compile(r"^[ \t]*```json5?c?[ \t]*\n", re.MULTILINE | re.IGNORECASE)
@@ -58,7 +60,7 @@ def _values(text: str) -> list[Any]:
         return [_decode_whole(fence[1].strip() if fence else text)]
     except json.JSONDecodeError as error:
         whole_error = error
-    marked = [match.end() for match in _JSON_FENCE.finditer(text)]
+    marked = [match.end() for match in islice(_JSON_FENCE.finditer(text), _MOST_PIECES)]
     if marked:
         return [_decode_at(text, start)[0] for start in marked]
     found = _values_in_prose(text)
@@ -68,9 +70,12 @@ def _values(text: str) -> list[Any]:
 
 
 def _values_in_prose(text: str) -> list[Any]:
-    found = []
+    found: list[Any] = []
     position = 0
-    while bracket := _BRACKET.search(text, position):
+    for _ in range(_MOST_PIECES):
+        bracket = _BRACKET.search(text, position)
+        if bracket is None:
+            return found
         start = bracket.start()
         if text[start] in "]}":
             _refuse(f"malformed JSON: {text[start]!r} at position {start} closes nothing")
@@ -82,7 +87,7 @@ def _values_in_prose(text: str) -> list[Any]:
             continue
         value, position = _decode_at(text, start)
         found.append(value)
-    return found
+    return _refuse(f"more than {_MOST_PIECES} pieces in brackets in the answer; expected exactly one JSON value")
 
 
 def _is_json(text: str) -> bool:
@@ -102,7 +107,7 @@ def _decode_whole(text: str) -> Any:
     except json.JSONDecodeError:
         raise
     except ValueError as error:
-        _refuse(str(error))
+        _refuse(_of_python(error))
     if end != len(text):
         raise json.JSONDecodeError("Extra data", text, end)
     return _check_depth(value, _opening_brackets(text, 0, end))
@@ -119,8 +124,13 @@ def _decode_at(text: str, start: int) -> tuple[Any, int]:
     except json.JSONDecodeError as error:
         _refuse(_explain(text, error))
     except ValueError as error:
-        _refuse(str(error))
+        _refuse(_of_python(error))
     return _check_depth(value, _opening_brackets(text, start, end)), end
+
+
+def _of_python(error: ValueError) -> str:
+    """What else the parser refuses: only integers with thousands of digits."""
+    return f"a number is too long: {str(error).partition(';')[0]}"
 
 
 _TOO_DEEP = f"the answer is nested more than {MAX_DEPTH} levels deep"

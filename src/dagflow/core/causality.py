@@ -3,22 +3,27 @@
 Theory of operation
 ===================
 
-A `State` is what one activation sees, or what its successors see after it: for each key a `Slot`, that is the
-value and a `Mark`. States never change, and share whatever they have in common: slots sit in a tree of tuples,
-so that a write copies one short path and comparing two states visits only where they differ.
+A `State` is what one activation sees, or what its successors see after it. States never change, and share
+whatever they have in common.
 
-A mark says which write a value comes from and which writes were seen before. Marks of one key are linked from
-the newest to the oldest, with a second link that skips far back (Myers, "An applicative random-access stack",
-Information Processing Letters 17, 1983), so whether one mark lies behind another takes logarithmically many steps.
+Most keys are written once in a run. What START writes, everybody sees, so it is kept beside the states as the
+value that a key has to begin with. The first write that a node makes to a key is kept beside them as well, and a
+state has one bit for it: whether it sees that write. Where states meet, the bits are joined with "or".
 
-Where several states meet, only keys whose slots differ need work:
+Only later writes to a key take a `Slot` in the state itself: the value and a `Mark`. Slots sit in a tree of tuples,
+so that a write copies one short path and comparing two states visits only where they differ. A mark says which
+write a value comes from and which writes were seen before. Marks of one key are linked from the newest to the
+oldest, with a second link that skips far back (Myers, "An applicative random-access stack", Information Processing
+Letters 17, 1983), so whether one mark lies behind another takes logarithmically many steps.
+
+Where several states meet, only keys whose slots differ need more work than the bits:
 
 - A key without a reducer keeps the write that no other state has seen overwritten. That is the one whose mark
   all others lie behind. Several such writes of one node give the highest `k`, and a mark with links to each.
   Writes of different nodes are a `StateConflict`.
-- A key with a reducer is folded over the writes in the order of the first state, then what the second adds, and so
-  on. Links are then the order of the fold, and a write that is folded in again gets a mark of its own that names the
-  original as its `origin`.
+- A key with a reducer is folded over the writes in the order of the first state, then what the second adds, and
+  so on. Links are then the order of the fold, and a write that is folded in again gets a mark of its own, which
+  names the original as its `origin`.
 
 Marks do not hold folded values, so a list that grows by a reducer is not kept once for each of its lengths.
 """
@@ -26,6 +31,7 @@ Marks do not hold folded values, so a list that grows by a reducer is not kept o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from dagflow.errors import StateConflict
@@ -34,6 +40,8 @@ Reducer = Callable[[Any, Any], Any]
 
 _BITS = 5
 _WIDTH = 1 << _BITS
+_PIECE = 12
+_PLACE_IN_PIECE = (1 << _PIECE) - 1
 
 
 class Mark:
@@ -72,40 +80,49 @@ Slot = tuple[Mark, Any]
 
 
 class State:
-    """The slots of every key that was written, by the number of the key. Immutable."""
+    """The first writes that are seen, as bits by the number of the key, and a tree of the later ones. Immutable."""
 
-    __slots__ = ("root", "shift")
+    __slots__ = ("bits", "root", "shift")
 
-    def __init__(self, root: tuple[Any, ...] = (), shift: int = 0) -> None:
+    def __init__(self, bits: tuple[int, ...] = (), root: tuple[Any, ...] = (), shift: int = 0) -> None:
+        # In pieces: a state differs from the one before it in one bit, and one integer would be copied whole.
+        self.bits = bits
         self.root = root
         self.shift = shift
 
-    def get(self, key: int) -> Slot | None:
-        """Return the slot of a key, `None` if nothing has been written to it."""
+    def sees_first(self, key: int) -> bool:
+        """Tell whether the first write to a key is seen."""
+        piece = key >> _PIECE
+        return piece < len(self.bits) and bool(self.bits[piece] >> (key & _PLACE_IN_PIECE) & 1)
+
+    def later(self, key: int) -> Slot | None:
+        """Return the slot of a key that has been written again; `None` if it has not."""
         shift = self.shift
         if key >> (shift + _BITS):
             return None
         node: Any = self.root
-        while True:
+        while node is not None:
             place = (key >> shift) & (_WIDTH - 1)
-            if node is None or place >= len(node):
-                return None
-            node = node[place]
+            node = node[place] if place < len(node) else None
             if not shift:
                 return node  # type: ignore[no-any-return]  # a leaf holds slots
             shift -= _BITS
+        return None
+
+    def with_first(self, key: int) -> State:
+        """Return a state that sees the first write to a key as well."""
+        bits = list(self.bits)
+        piece = key >> _PIECE
+        bits.extend([0] * (piece + 1 - len(bits)))
+        bits[piece] |= 1 << (key & _PLACE_IN_PIECE)
+        return State(tuple(bits), self.root, self.shift)
 
     def put(self, key: int, slot: Slot) -> State:
         """Return a state in which a key has another slot."""
-        state = self.grown_to(key)
-        return State(_put(state.root, state.shift, key, slot), state.shift)
-
-    def grown_to(self, key: int) -> State:
-        """Return this state with a tree that is high enough for a key."""
-        root, shift = self.root, self.shift
+        shift = self.shift
         while key >> (shift + _BITS):
-            root, shift = (root,), shift + _BITS
-        return State(root, shift) if shift != self.shift else self
+            shift += _BITS
+        return State(self.bits, _put(self.raised_to(shift), shift, key, slot), shift)
 
     def raised_to(self, shift: int) -> tuple[Any, ...]:
         """Return the root of this state's tree at a height of at least its own."""
@@ -124,23 +141,22 @@ def _put(node: tuple[Any, ...] | None, shift: int, key: int, slot: Slot) -> tupl
     return tuple(children)
 
 
-def differences(one: State, other: State) -> Iterator[tuple[int, Slot]]:
-    """Yield each key whose slot in the second state is there, and is not that of the first; with that slot."""
+def differences(one: State, other: State) -> Iterator[int]:
+    """Yield each key that does not have the same slot in both states."""
     shift = max(one.shift, other.shift)
     pending = [(one.raised_to(shift), other.raised_to(shift), shift, 0)]
     while pending:
         left, right, shift, base = pending.pop()
         if left is right:
             continue
-        for place, theirs in enumerate(right):
-            ours = left[place] if place < len(left) else None
-            if theirs is None or theirs is ours:
+        for place, (ours, theirs) in enumerate(zip_longest(left, right)):
+            if ours is theirs:
                 continue
             key = base | (place << shift)
             if shift:
-                pending.append((ours or (), theirs, shift - _BITS, key))
+                pending.append((ours or (), theirs or (), shift - _BITS, key))
             else:
-                yield key, theirs
+                yield key
 
 
 def lies_behind(old: Mark, new: Mark) -> bool:
@@ -154,31 +170,54 @@ def lies_behind(old: Mark, new: Mark) -> bool:
 
 
 class Keys:
-    """The state keys of one run: their numbers, which only the run itself sees, and their reducers."""
+    """The state keys of one run: their numbers, which only the run itself sees, their reducers and first writes."""
 
-    __slots__ = ("names", "numbers", "reducers")
+    __slots__ = ("first", "initial", "names", "numbers", "reducers")
 
-    def __init__(self, reducers: Mapping[str, Reducer]) -> None:
+    def __init__(self, reducers: Mapping[str, Reducer], initial: Mapping[str, Any]) -> None:
+        self.reducers = reducers
+        self.initial = dict(initial)
         self.numbers: dict[str, int] = {}
         self.names: list[str] = []
-        self.reducers = reducers
+        self.first: list[Slot] = []
 
-    def number(self, name: str) -> int:
-        """Return the number of a key, a new one if it has none yet."""
-        number = self.numbers.setdefault(name, len(self.names))
-        if number == len(self.names):
-            self.names.append(name)
-        return number
+    def slot(self, state: State, key: int) -> Slot | None:
+        """Return what a state has of a key; `None` if it sees no write of a node."""
+        later = state.later(key)
+        return self.first[key] if later is None and state.sees_first(key) else later
+
+    def value(self, state: State, name: str) -> Any:
+        """Return the value of a key in a state. Raises `KeyError` if it has none."""
+        number = self.numbers.get(name)
+        slot = None if number is None else self.slot(state, number)
+        return self.initial[name] if slot is None else slot[1]
+
+    def seen_in(self, state: State) -> list[str]:
+        """Return the keys that have a value in a state, sorted."""
+        written = {name for number, name in enumerate(self.names) if self.slot(state, number)}
+        return sorted(written.union(self.initial))
 
     def write(self, state: State, writes: Mapping[str, Any], node: int, k: int) -> State:
-        """Return the state after an activation wrote. Raises whatever a reducer raises."""
+        """Return the state after an activation wrote. Raises whatever a reducer raises, and then changes nothing."""
+        made: list[tuple[str, Slot]] = []
         for name, value in writes.items():
-            key = self.number(name)
-            before = state.get(key)
+            number = self.numbers.get(name)
+            before = None if number is None else self.slot(state, number)
             reducer = self.reducers.get(name)
             # Only a fold needs what was written again; other values go when the last state with them goes.
             mark = Mark(node, k, before[0] if before else None, written=value if reducer else None)
-            state = state.put(key, (mark, reducer(before[1], value) if before and reducer else value))
+            if reducer and (before or name in self.initial):
+                value = reducer(before[1] if before else self.initial[name], value)
+            made.append((name, (mark, value)))
+        for name, slot in made:
+            number = self.numbers.get(name)
+            if number is None:
+                number = self.numbers[name] = len(self.names)
+                self.names.append(name)
+                self.first.append(slot)
+                state = state.with_first(number)
+            else:
+                state = state.put(number, slot)
         return state
 
     def meet(self, states: Sequence[State], at: str, name_of: Callable[[int, int], str]) -> State:
@@ -189,22 +228,32 @@ class Keys:
         first = states[0]
         slots: dict[int, list[Slot]] = {}
         for other in states[1:]:
-            for key, slot in differences(first, other):
-                found = slots.get(key)
-                if found is None:
-                    ours = first.get(key)
-                    found = slots[key] = [ours] if ours else []
-                if not found or found[-1] is not slot:
-                    found.append(slot)
-        merged = first
+            if other.root is first.root:
+                continue
+            for key in differences(first, other):
+                if key not in slots:
+                    ours = self.slot(first, key)
+                    slots[key] = [ours] if ours else []
+                theirs = self.slot(other, key)
+                if theirs and not (slots[key] and slots[key][-1] is theirs):
+                    slots[key].append(theirs)
+        merged = State(_either(states), first.root, first.shift)
         # By name: which of two conflicts is reported must not depend on which key was written first.
         for key in sorted(slots, key=self.names.__getitem__):
-            reducer = self.reducers.get(self.names[key])
-            found = slots[key]
-            slot = fold(found, reducer) if reducer else newest(found, self.names[key], at, name_of)
-            if slot is not merged.get(key):
+            name = self.names[key]
+            reducer = self.reducers.get(name)
+            slot = fold(slots[key], reducer) if reducer else newest(slots[key], name, at, name_of)
+            if slot is not self.slot(merged, key):
                 merged = merged.put(key, slot)
         return merged
+
+
+def _either(states: Sequence[State]) -> tuple[int, ...]:
+    bits = states[0].bits
+    for state in states[1:]:
+        if state.bits is not bits:
+            bits = tuple([one | other for one, other in zip_longest(bits, state.bits, fillvalue=0)])
+    return bits
 
 
 def newest(slots: Sequence[Slot], key: str, at: str, name_of: Callable[[int, int], str]) -> Slot:

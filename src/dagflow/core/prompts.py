@@ -11,13 +11,27 @@ from dagflow.core.inputs import inputs, instruction_of
 from dagflow.core.markers import UNSET
 from dagflow.core.node import Node
 from dagflow.core.schema import json_schema
+from dagflow.core.unions import distinct_names
 from dagflow.core.unstructure import unstructure
 from dagflow.errors import InvalidField
 
-__all__ = ["STOP", "choice_prompt", "choice_schema", "fill_prompt", "fill_system", "repair_prompt"]
+__all__ = [
+    "STOP",
+    "answer_shown",
+    "choice_names",
+    "choice_prompt",
+    "choice_schema",
+    "fill_prompt",
+    "fill_system",
+    "repair_prompt",
+]
 
 STOP = "stop"
 """How a model says that no node follows."""
+
+_PROBLEMS_SHOWN = 30
+_PROBLEM_LENGTH = 400
+_ANSWER_LENGTH = 20_000
 
 _SYSTEM = (
     "You are one step of a typed program. Answer with exactly one JSON value that fits the JSON Schema below, "
@@ -41,14 +55,19 @@ def fill_prompt(instruction: str, source: Any, resolved: Mapping[str, Any]) -> s
     return "\n\n".join(parts)
 
 
+def choice_names(types: Sequence[type[Node] | None]) -> dict[str, type[Node] | None]:
+    """What the model calls each candidate, in their order."""
+    return distinct_names(types, lambda candidate: STOP if candidate is None else candidate.__name__)
+
+
 def choice_prompt(types: Sequence[type[Node] | None], context: Mapping[str, Any]) -> str:
     """Ask what follows: each candidate with its instruction and the fields that it would be filled with."""
     lines = ["Task: choose what follows. Answer with the name of one of these:"]
-    for candidate in types:
+    for name, candidate in choice_names(types).items():
         if candidate is None:
-            lines.append(f"- {STOP}: nothing follows; the work is done")
+            lines.append(f"- {name}: nothing follows; the work is done")
         else:
-            lines.append(f"- {candidate.__name__}: {in_words(instruction_of(candidate))}{_fields(candidate)}")
+            lines.append(f"- {name}: {in_words(instruction_of(candidate))}{_fields(candidate)}")
     if context:
         lines += ["", _section("Known already", context)]
     return "\n".join(lines)
@@ -56,20 +75,31 @@ def choice_prompt(types: Sequence[type[Node] | None], context: Mapping[str, Any]
 
 def choice_schema(types: Sequence[type[Node] | None]) -> dict[str, Any]:
     """The schema of a choice: an object with the one name."""
-    names = [STOP if candidate is None else candidate.__name__ for candidate in types]
     return {
         "type": "object",
         "title": "Choice",
-        "properties": {"choice": {"enum": names}},
+        "properties": {"choice": {"type": "string", "enum": list(choice_names(types))}},
         "required": ["choice"],
         "additionalProperties": False,
     }
 
 
 def repair_prompt(invalid: Sequence[InvalidField]) -> str:
-    """Send the problems of an answer back, each with its path."""
-    problems = "\n".join(f"- {item}" for item in invalid)
+    """Send the problems of an answer back, each with its path; many or long ones are cut, to bound the request."""
+    lines = [f"- {_cut(str(item), _PROBLEM_LENGTH)}" for item in invalid[:_PROBLEMS_SHOWN]]
+    if len(invalid) > _PROBLEMS_SHOWN:
+        lines.append(f"- and {len(invalid) - _PROBLEMS_SHOWN} more")
+    problems = "\n".join(lines)
     return f"That answer is not valid:\n{problems}\nAnswer again with the whole JSON value, corrected."
+
+
+def answer_shown(answer: str) -> str:
+    """The answer that a repair speaks of: cut where it is long, and never empty, which some providers refuse."""
+    return _cut(answer, _ANSWER_LENGTH) if answer.strip() else "(an empty answer)"
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[:length]} [cut, {len(text)} characters]"
 
 
 def in_words(instruction: str) -> str:

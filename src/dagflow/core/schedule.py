@@ -77,17 +77,13 @@ class View(Mapping[str, Any]):
         self._state = state
 
     def __getitem__(self, name: str) -> Any:
-        number = self._keys.numbers.get(name)
-        slot = self._state.get(number) if number is not None else None
-        if slot is None:
-            raise KeyError(name)
-        return slot[1]
+        return self._keys.value(self._state, name)
 
     def __iter__(self) -> Iterator[str]:
-        return iter([name for name in sorted(self._keys.names) if self._state.get(self._keys.numbers[name])])
+        return iter(self._keys.seen_in(self._state))
 
     def __len__(self) -> int:
-        return sum(1 for _ in self)
+        return len(self._keys.seen_in(self._state))
 
     def __repr__(self) -> str:
         return repr(dict(self))
@@ -120,7 +116,8 @@ class Schedule:
     def __init__(self, plan: Plan, *, reducers: Mapping[str, Reducer] | None = None) -> None:
         self.plan = plan
         self._tables = plan.tables
-        self._keys = Keys(reducers or {})
+        self._reducers = reducers or {}
+        self._keys = Keys(self._reducers, {})
         self._live: dict[tuple[str, int], Live] = {}
         self._ends: list[Arrival] = []
         self._arrivals: dict[int, list[Arrival]] = {}
@@ -141,10 +138,10 @@ class Schedule:
         """
         if self._started:
             raise ValueError("the schedule has started already; make a new one for another run")
-        state = self._keys.write(State(), writes or {}, START, 1)
         self._started = True
+        self._keys = Keys(self._reducers, writes or {})
         begun: list[Live] = []
-        self._reach(self._tables.start_targets, (START, 1, None, state), 1, begun)
+        self._reach(self._tables.start_targets, (START, 1, None, State()), 1, begun)
         self._settle(START, begun)
         return self._sorted(begun)
 

@@ -123,6 +123,8 @@ class _Writer:
         notes = [field.description] if field.description else []
         if field.attribute is not None and field.attribute.validator is not None:
             found = constraints(field.attribute.validator, json_types(field.hint))
+            if "enum" in found.keywords:
+                schema = _one_of(found.keywords.pop("enum"))
             schema |= found.keywords
             notes += found.notes
         if notes:

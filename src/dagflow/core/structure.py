@@ -38,7 +38,7 @@ from dagflow.errors import InvalidField, describe
 if TYPE_CHECKING:
     import cattrs
 
-__all__ = ["MAX_PROBLEMS", "structure"]
+__all__ = ["MAX_PROBLEMS", "assemble", "structure"]
 
 T = TypeVar("T")
 Reader = Callable[..., Any]
@@ -87,13 +87,21 @@ def _first(problems: list[InvalidField]) -> list[InvalidField]:
     return [*problems[:MAX_PROBLEMS], InvalidField("$", f"there are more than these {MAX_PROBLEMS} problems")]
 
 
+def assemble(target: Callable[..., T], given: Mapping[str, Any]) -> T:
+    """Make an instance of a class from values by field name, which its constructor may take by an alias."""
+    return target(**_by_alias(target, given))
+
+
 def _part_reader(hint: Any, only: Sequence[str] | None, given: Mapping[str, Any]) -> ObjectReader:
     fields = [
         field for field in object_fields(hint) if field.name not in given and (only is None or field.name in only)
     ]
-    cls = get_origin(hint) or hint
+    return ObjectReader(hint, fields, _by_alias(get_origin(hint) or hint, given))
+
+
+def _by_alias(cls: Any, values: Mapping[str, Any]) -> dict[str, Any]:
     aliases = {item.name: item.alias or item.name for item in attrs.fields(cls)} if attrs.has(cls) else {}
-    return ObjectReader(hint, fields, {aliases.get(name, name): value for name, value in given.items()})
+    return {aliases.get(name, name): value for name, value in values.items()}
 
 
 @lru_cache(maxsize=1024)
@@ -198,7 +206,7 @@ class ObjectReader:
             except (InvalidAnswer, Mismatch) as error:
                 problems.extend(_problems(error, f"$.{key}"))
         if known != len(data):
-            problems.extend(_unknown_keys(data, [field.key for field in self._fields]))
+            problems[:0] = _unknown_keys(data, [field.key for field in self._fields])
         if problems:
             raise InvalidAnswer(problems + refusals(self._make, self._fields, arguments))
         return self._construct(arguments)
@@ -286,8 +294,8 @@ def _set_reader(hint: Any) -> Reader:
 
 
 def _tuple_reader(hint: Any) -> Reader:
-    arguments = get_args(hint) or ((Any, ...) if hint is tuple else ())
-    if arguments[-1:] == (...,):
+    arguments: Sequence[Any] = get_args(hint) or ((Any, ...) if hint is tuple else ())
+    if len(arguments) == 2 and arguments[1] is ...:
         read_item = reader_of(arguments[0])
         return lambda data, _=None: tuple(_read_items(data, read_item))
     readers = [reader_of(argument) for argument in arguments]

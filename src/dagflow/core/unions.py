@@ -14,7 +14,7 @@ import attrs
 from dagflow.core import hints
 from dagflow.core.shapes import SCALARS, ObjectField, alias_value, enum_form, kind_of, object_fields, peel
 
-__all__ = ["ByKey", "ByPresence", "by_specificity", "discriminator", "json_types", "union_objects"]
+__all__ = ["ByKey", "ByPresence", "by_specificity", "discriminator", "distinct_names", "json_types", "union_objects"]
 
 JSON_TYPES = ("object", "array", "string", "integer", "number", "boolean", "null")
 

@@ -28,7 +28,7 @@ def unstructure(value: Any, hint: Any = Any) -> Any:
 
     Raises `TypeError` for a value that has no form in JSON; NaN and infinities have none.
     """
-    cls = type(value)
+    cls: Any = type(value)
     if cls in _PLAIN:
         return value
     if isinstance(value, enum.Enum):
@@ -45,7 +45,8 @@ def unstructure(value: Any, hint: Any = Any) -> Any:
 
 
 def _write_object(value: Any, hint: Any) -> dict[str, Any]:
-    tag, fields = _plan(type(value), hint)
+    cls: Any = type(value)
+    tag, fields = _plan(cls, hint)
     written: dict[str, Any] = {} if tag is None else {tag[0]: tag[1]}
     for key, name, kind in fields:
         written[key] = unstructure(getattr(value, name), kind)

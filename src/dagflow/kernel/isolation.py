@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import Context
 from typing import Any, TypeVar
 
+from dagflow.errors import name_of
+
 __all__ = ["resume", "run_isolated"]
 
 T = TypeVar("T")
@@ -20,7 +22,7 @@ T = TypeVar("T")
 async def run_isolated(context: Context, fn: Callable[..., Awaitable[T]], /, *args: Any, **kwargs: Any) -> T:
     """Call `fn` and await what it gives, all inside `context`; results and exceptions are those of `await`."""
     awaitable = context.run(fn, *args, **kwargs)
-    coroutine = awaitable if isinstance(awaitable, Coroutine) else _as_coroutine(awaitable)
+    coroutine = awaitable if isinstance(awaitable, Coroutine) else _as_coroutine(awaitable, fn)
     try:
         suspended = context.run(coroutine.send, None)
     except StopIteration as stop:
@@ -30,7 +32,9 @@ async def run_isolated(context: Context, fn: Callable[..., Awaitable[T]], /, *ar
     return resumed
 
 
-async def _as_coroutine(awaitable: Awaitable[T]) -> T:
+async def _as_coroutine(awaitable: Awaitable[T], fn: Callable[..., Any]) -> T:
+    if not hasattr(awaitable, "__await__"):
+        raise TypeError(f"{name_of(fn)} returned {awaitable!r}, which cannot be awaited; make it an async function")
     return await awaitable
 
 

@@ -12,9 +12,17 @@ import attrs
 from dagflow.core.answers import InvalidAnswer, parse_json
 from dagflow.core.inputs import inputs, instruction_of, routes
 from dagflow.core.node import Node
-from dagflow.core.prompts import STOP, choice_prompt, choice_schema, fill_prompt, fill_system, repair_prompt
+from dagflow.core.prompts import (
+    answer_shown,
+    choice_names,
+    choice_prompt,
+    choice_schema,
+    fill_prompt,
+    fill_system,
+    repair_prompt,
+)
 from dagflow.core.schema import json_schema
-from dagflow.core.structure import structure
+from dagflow.core.structure import assemble, structure
 from dagflow.errors import FillError, InvalidField, LMError
 from dagflow.kernel.context import record_lm_call, resolve_inputs
 from dagflow.lm.protocol import LMRequest, LMResponse, Message
@@ -54,9 +62,11 @@ class BaseLM(ABC):
 
     async def choose_type(self, types: Sequence[type[Node] | None], context: Mapping[str, Any]) -> type[Node] | None:
         """Choose one of `types`; one candidate costs no request. See `LM.choose_type`."""
+        if not types:
+            raise ValueError("there is no type to choose from; give choose_type one at least")
         if len(types) == 1:
             return types[0]
-        by_name = {STOP if candidate is None else candidate.__name__: candidate for candidate in types}
+        by_name = choice_names(types)
         schema = choice_schema(types)
         request = LMRequest(
             system=fill_system(schema),
@@ -66,7 +76,8 @@ class BaseLM(ABC):
             purpose="choose",
             resolved=context,
         )
-        return by_name[await self._answer(request, "choice", lambda data: _read_choice(data, tuple(by_name)))]
+        wanted = f"choice of {' or '.join(by_name)}"
+        return by_name[await self._answer(request, wanted, lambda data: _read_choice(data, tuple(by_name)))]
 
     async def fill(
         self, target: type[N], resolved: Mapping[str, Any], instruction: str, source: Node | None = None
@@ -74,7 +85,7 @@ class BaseLM(ABC):
         """Fill the plain fields of `target` that `resolved` lacks; none costs no request. See `LM.fill`."""
         names = [item.name for item in inputs(target) if item.kind == "plain" and item.name not in resolved]
         if not names:
-            return structure({}, target, only=(), given=resolved)
+            return assemble(target, resolved)
         schema = json_schema(target, only=names)
         request = LMRequest(
             system=fill_system(schema),
@@ -93,16 +104,17 @@ class BaseLM(ABC):
     async def _answer(self, request: LMRequest, wanted: str, read: Callable[[Any], T]) -> T:
         """Ask until an answer is valid, or the repairs are used up."""
         attempts = 0
+        asked = request
         while True:
             attempts += 1
-            response = await self._ask(request)
+            response = await self._ask(asked)
             try:
                 return read(parse_json(_whole(response)))
             except InvalidAnswer as error:
                 invalid = error.invalid
             if attempts > self.repairs:
                 raise FillError(wanted, invalid, attempts=attempts, answer=response.text)
-            request = _with_repair(request, response.text, invalid)
+            asked = _with_repair(request, response.text, invalid)
 
     async def _ask(self, request: LMRequest) -> LMResponse:
         began = anyio.current_time()
@@ -117,8 +129,19 @@ class BaseLM(ABC):
 
 def _read_choice(data: Any, names: tuple[str, ...]) -> str:
     """The name in a choice; a bare name, which models like to give, will do."""
-    name = data.get("choice", data) if isinstance(data, dict) else data
-    chosen: str = structure(name, Literal.__getitem__(names))
+    literal: Any = Literal
+    hint = literal[names]
+    if not isinstance(data, dict):
+        return structure(data, hint)
+    problems = [InvalidField(f"$.{key}", "unknown field; expected 'choice' alone") for key in data if key != "choice"]
+    if "choice" not in data:
+        problems.insert(0, InvalidField("$.choice", f"missing; expected one of {', '.join(map(repr, names))}"))
+    if problems:
+        raise InvalidAnswer(problems)
+    try:
+        chosen: str = structure(data["choice"], hint)
+    except InvalidAnswer as error:
+        raise InvalidAnswer([InvalidField("$.choice", item.problem) for item in error.invalid]) from error
     return chosen
 
 
@@ -131,5 +154,6 @@ def _whole(response: LMResponse) -> str:
 
 
 def _with_repair(request: LMRequest, answer: str, invalid: Sequence[InvalidField]) -> LMRequest:
-    turn = (Message("assistant", answer), Message("user", repair_prompt(invalid)))
+    """The request with its last answer and what is wrong with it; earlier answers would only make it long."""
+    turn = (Message("assistant", answer_shown(answer)), Message("user", repair_prompt(invalid)))
     return attrs.evolve(request, messages=request.messages + turn)

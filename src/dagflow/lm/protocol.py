@@ -25,17 +25,21 @@ class LM(Protocol):
 
     async def make(self, node: Node, target: type[N]) -> N:
         """Make a `target` that follows `node`: its dependencies resolved, its plain fields filled."""
+        ...
 
     async def decide(self, node: Node) -> Node | None:
         """Choose what follows `node` among the types of its return hint, and make it; `None` is stopping."""
+        ...
 
     async def choose_type(self, types: Sequence[type[Node] | None], context: Mapping[str, Any]) -> type[Node] | None:
         """Choose one of `types`, where `None` stands for stopping; `context` holds the current node's fields."""
+        ...
 
     async def fill(
         self, target: type[N], resolved: Mapping[str, Any], instruction: str, source: Node | None = None
     ) -> N:
         """Fill the plain fields of `target`; `resolved` holds the values of its other fields, kept as they are."""
+        ...
 
 
 @attrs.frozen

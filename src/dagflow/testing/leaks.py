@@ -59,14 +59,18 @@ async def assert_no_leaks(*limiters: CapacityLimiter, timeout: float = 1.0) -> A
     with adopting_orphans():
         before = take_census(limiters, ours_before=frozenset())
         known = frozenset(before.processes)
+
+        def leaks() -> list[str]:
+            return take_census(limiters, ours_before=known).since(before)
+
         yield
-        left = take_census(limiters, ours_before=known).since(before)
+        if left := leaks():
+            gc.collect()  # it closes what a reference cycle holds, but takes long
         deadline = time.monotonic() + timeout
         while left and time.monotonic() < deadline:
             await anyio.sleep(0.002)  # lets tasks go on; under a virtual clock it takes no real time, so:
             time.sleep(0.002)  # noqa: ASYNC251
-            gc.collect()  # what a reference cycle holds is closed by the collector
-            left = take_census(limiters, ours_before=known).since(before)
+            left = leaks()
     if left:
         raise AssertionError("\n".join(["the block left behind:", *(f"  - {line}" for line in left)]))
 
@@ -136,16 +140,15 @@ def processes(before: frozenset[object]) -> Iterator[tuple[object, str]]:
                 yield key, ""
                 continue
             try:
-                status, command = process.status(), " ".join(process.cmdline()) or process.name()
-            except psutil.NoSuchProcess:
+                if process.status() != psutil.STATUS_ZOMBIE:
+                    pending.append(process)
+                    yield key, f"process {process.pid} ({' '.join(process.cmdline())}), {process.status()}"
+                elif process.ppid() != os.getpid() or has_owner(process.pid):
+                    yield key, f"process {process.pid} ({process.name()}), dead and not waited for"
+                else:
+                    reap(process.pid)
+            except psutil.NoSuchProcess:  # it ended meanwhile
                 continue
-            if status != psutil.STATUS_ZOMBIE:
-                pending.append(process)
-                yield key, f"process {process.pid} ({command}), {status}"
-            elif process.ppid() != os.getpid() or has_owner(process.pid):
-                yield key, f"process {process.pid} ({command}), dead and not waited for"
-            else:
-                reap(process.pid)
 
 
 def has_owner(process: int) -> bool:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import anyio
 import anyio.lowlevel
 import attrs
 
+from dagflow.core.prompts import STOP
 from dagflow.core.unstructure import unstructure
 from dagflow.errors import LMError
 from dagflow.lm.base import BaseLM
@@ -51,11 +52,12 @@ class ScriptedLM(BaseLM):
     async def complete(self, request: LMRequest) -> LMResponse:
         """Give the next answer of the script for this request."""
         self.requests.append(request)
+        # Taken before waiting, so that calls get their answers in the order in which they were made.
+        answer = self._next(request)
         if self._latency:
             await anyio.sleep(self._latency)
         else:
             await anyio.lowlevel.checkpoint()
-        answer = self._next(request)
         if isinstance(answer, BaseException):
             raise answer
         if isinstance(answer, LMResponse):
@@ -72,14 +74,21 @@ class ScriptedLM(BaseLM):
                 raise LMError(f"the script has no answer left, and {asked} was asked for")
             return _called(self._in_order.pop(0), request)
         if asked not in self._by_name:
-            known = ", ".join(self._by_name) or "nothing"
-            raise LMError(f"the script has no answer for {asked} (it has answers for {known})")
+            raise LMError(f"the script has no answer for {asked}; it has {self._left()}")
         entry = self._by_name[asked]
         if isinstance(entry, list):
             if not entry:
-                raise LMError(f"the script has no answer left for {asked}")
+                raise LMError(f"the script has no answer left for {asked}; it has {self._left()}")
             entry = entry.pop(0)
         return _called(entry, request)
+
+    def _left(self) -> str:
+        """What the script still has answers for, and how many where they are given one by one."""
+        left = [
+            f"{len(entry)} left for {name}" if isinstance(entry, list) else f"any number for {name}"
+            for name, entry in (self._by_name or {}).items()
+        ]
+        return ", ".join(left) or "no answers"
 
 
 def _key(key: Any) -> str:
@@ -92,8 +101,10 @@ def _copy(answer: Any) -> Any:
 
 
 def _called(answer: Any, request: LMRequest) -> Any:
-    if isinstance(answer, Callable) and not attrs.has(type(answer)):  # type: ignore[arg-type]  # a class at run time
-        return answer(request)
+    """The answer that a function gives. Classes are answers themselves, and so are nodes, which can be called."""
+    is_answer = isinstance(answer, type) and not issubclass(answer, BaseException)
+    if callable(answer) and not is_answer and not attrs.has(type(answer)):
+        return answer() if isinstance(answer, type) else answer(request)
     return answer
 
 
@@ -104,5 +115,9 @@ def _text(answer: Any, request: LMRequest) -> str:
         is_name = request.purpose == "choose" and not answer.lstrip().startswith(("{", "[", '"'))
         return json.dumps({"choice": answer}) if is_name else answer
     if answer is None and request.purpose == "choose":
-        return json.dumps({"choice": "stop"})
-    return json.dumps(unstructure(answer), ensure_ascii=False)
+        return json.dumps({"choice": STOP})
+    data = unstructure(answer)
+    if attrs.has(type(answer)):
+        # Of a whole node, what is asked for: the other fields are there already.
+        data = {key: value for key, value in data.items() if key in request.schema["properties"]}
+    return json.dumps(data, ensure_ascii=False)
