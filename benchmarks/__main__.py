@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -16,19 +15,17 @@ MEASUREMENTS = (
     imports.measure,
     makespan.measure,
     plans.measure,
-    partial(costs.measure, "schedule_cost", "Schedule"),
+    costs.schedule,
     loops.measure,
     runs.measure,
-    partial(costs.measure, "fanout_cost", "Fan-out"),
+    costs.fanout,
     resolve.measure,
 )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure side by side with rivals.")
-    parser.add_argument(
-        "--short", action="store_true", help="medians of 3, smaller sizes; prints and writes nothing"
-    )
+    parser.add_argument("--short", action="store_true", help="medians of 3, small sizes; writes nothing")
     short = parser.parse_args().short
     began = perf_counter()
     sections: list[Section] = []

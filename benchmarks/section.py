@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 import attrs
 
+FLAT = 1.25
+"""By how much a cost that is called flat may grow: the noise of the machine stays below."""
+
 
 @attrs.frozen
 class Verdict:

@@ -23,7 +23,7 @@ _WHOLE_FENCE = re.compile(r"\s*```[a-zA-Z0-9]*[ \t]*\n(.*)\n[ \t]*```\s*", re.DO
 _JSON_FENCE = re.compile(r"^[ \t]*```json5?c?[ \t]*\n", re.MULTILINE | re.IGNORECASE)
 _BRACKET = re.compile(r"[\[\]{}]")
 _PLAIN_BRACKETS = re.compile(r"\{[^\[\]{}\"]*\}|\[[^\[\]{}\"]*\]")
-_CUT_TOKEN = re.compile(r"t|tr|tru|f|fa|fal|fals|n|nu|nul|-|[.eE][-+]?\d*|[-+]\d*|\\u?[0-9a-fA-F]{0,3}")
+_CUT_TOKEN = re.compile(r"t|tr|tru|f|fa|fal|fals|n|nu|nul|-|[.eE][-+]?\d*|[-+]\d*|\\?u[0-9a-fA-F]{0,4}")
 
 
 class InvalidAnswer(Exception):  # it is an answer that is invalid, and never leaves the library

@@ -228,15 +228,15 @@ class Keys:
         first = states[0]
         slots: dict[int, list[Slot]] = {}
         for other in states[1:]:
-            if other.root is first.root:
-                continue
-            for key in differences(first, other):
-                if key not in slots:
-                    ours = self.slot(first, key)
-                    slots[key] = [ours] if ours else []
-                theirs = self.slot(other, key)
-                if theirs and not (slots[key] and slots[key][-1] is theirs):
-                    slots[key].append(theirs)
+            if other.root is not first.root:
+                for key in differences(first, other):
+                    self._add(slots.setdefault(key, self._add([], first, key)), other, key)
+        for key in slots:
+            if not first.sees_first(key):
+                # A state that has seen nothing but the first write does not differ in its tree from one without it.
+                slots[key] = []
+                for state in states:
+                    self._add(slots[key], state, key)
         merged = State(_either(states), first.root, first.shift)
         # By name: which of two conflicts is reported must not depend on which key was written first.
         for key in sorted(slots, key=self.names.__getitem__):
@@ -246,6 +246,12 @@ class Keys:
             if slot is not self.slot(merged, key):
                 merged = merged.put(key, slot)
         return merged
+
+    def _add(self, slots: list[Slot], state: State, key: int) -> list[Slot]:
+        slot = self.slot(state, key)
+        if slot is not None and not (slots and slots[-1] is slot):
+            slots.append(slot)
+        return slots
 
 
 def _either(states: Sequence[State]) -> tuple[int, ...]:

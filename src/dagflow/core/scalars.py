@@ -130,7 +130,9 @@ READERS: dict[Any, Callable[[Any], Any]] = {
 
 
 def write_scalar(value: Any) -> Any:
-    """Write a scalar as JSON; raises `TypeError` for a value of any other type."""
+    """Write a scalar as JSON; raises `TypeError` for any other value, and for NaN and infinities."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise TypeError(f"{value} has no form in JSON; use a finite number or None")
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
     if isinstance(value, (datetime.datetime, datetime.date, datetime.time)):

@@ -86,7 +86,7 @@ class ObjectField:
     key: str
     hint: Any
     required: bool
-    default: Any = attrs.NOTHING
+    default: Any
     description: str | None = None
     attribute: attrs.Attribute[Any] | None = None
 
@@ -254,7 +254,7 @@ def _typed_dict_fields(cls: Any) -> tuple[ObjectField, ...]:
         hint = _evaluate(cls, name, raw)
         # A string hint hides its `NotRequired` from the class's own `__required_keys__`.
         required = name in cls.__required_keys__ and get_origin(hint) is not typing.NotRequired
-        found.append(ObjectField(name, name, peel(hint), required))
+        found.append(ObjectField(name, name, peel(hint), required, attrs.NOTHING))
     return tuple(found)
 
 

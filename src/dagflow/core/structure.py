@@ -427,7 +427,9 @@ def _problems(error: InvalidAnswer | Mismatch, path: str) -> list[InvalidField]:
 
 
 def _below(key: str) -> str:
-    return f"$.{key}" if key.isidentifier() else f"$[{key[:80]!r}]"
+    if len(key) > 80:
+        key = f"{key[:80]}..."
+    return f"$.{key}" if key.isidentifier() else f"$[{key!r}]"
 
 
 def _unknown_keys(data: Mapping[str, Any], known: Sequence[str]) -> Iterator[InvalidField]:

@@ -15,13 +15,14 @@ live on while anybody else waits.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import nullcontext
 from contextvars import Context, copy_context
 from functools import partial
 from typing import Any, Literal
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import TaskGroup
 from anyio.to_thread import run_sync
 
@@ -142,6 +143,25 @@ class _Resolution:
             workers = Workers(group, self._obtain_guarded)
             workers.add(level)
             await workers.drain()
+        await self._look_for_losses(level)
+
+    async def _look_for_losses(self, calls: Iterable[Call]) -> None:
+        """Make sure that every call has given its value, or that it is told why not.
+
+        A cancelled child leaves its task group without a word. If it was cancelled along with this task, which
+        waited for a thread say and has not noticed yet, then the checkpoint raises; if not, somebody reached into
+        the run and cancelled a single task of it.
+        """
+        if self._stopped:
+            return
+        lost = [call for call in calls if call.fn not in self._memory]
+        if not lost:
+            return
+        await anyio.lowlevel.checkpoint()
+        for call in lost:
+            error = RuntimeError("it was cancelled from outside, by somebody other than its run")
+            self._failures.append(Failure(error, self._node, call.place, call.fn))
+        self._stopped = True
 
     async def run_eagerly(self, plan: DependencyPlan, levels: tuple[tuple[Call, ...], ...]) -> None:
         wanted = {call.fn for level in levels for call in level}
@@ -162,6 +182,7 @@ class _Resolution:
             workers = Workers(group, obtain)
             workers.add([plan.calls[fn] for fn, count in missing.items() if not count])
             await workers.drain()
+        await self._look_for_losses([plan.calls[fn] for fn in wanted])
         self._raise_failures()
 
     def _raise_failures(self) -> None:

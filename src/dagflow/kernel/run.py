@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import attrs
 from anyio.abc import TaskGroup
 
@@ -95,7 +96,7 @@ class Run:
                 # A failure in the midst of a cancellation replaces it, as it would in a `finally` block.
                 engine.raise_failure()
                 raise (never_wrapped(error) or error) from None
-            self._raise_outcome(engine, group.cancel_scope)
+            await self._raise_outcome(engine, group.cancel_scope)
 
     def _engine(self, group: TaskGroup, resources: Resources) -> Engine:
         settings = self._settings
@@ -121,7 +122,8 @@ class Run:
         )
         return Engine(self._program, context, group, settings.max_steps)
 
-    def _raise_outcome(self, engine: Engine, scope: anyio.CancelScope) -> None:
+    async def _raise_outcome(self, engine: Engine, scope: anyio.CancelScope) -> None:
+        """Raise what kept the run from its end, if anything did."""
         if engine.failed_first:
             engine.raise_failure()
         if engine.schedule.done:
@@ -131,6 +133,8 @@ class Run:
             error: DagflowError = RunTimeout(self._settings.timeout, running=running, failures=engine.failures)
         else:
             engine.raise_failure()
+            # A cancellation that has taken the run's tasks, and that this one has not noticed yet, is raised here.
+            await anyio.lowlevel.checkpoint()
             error = NodeError(
                 f"the run stopped because a task of it was cancelled from outside, while {', '.join(running)} ran",
                 node=running[0].partition("#")[0] if running else "",

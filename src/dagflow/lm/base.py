@@ -132,7 +132,8 @@ def _read_choice(data: Any, names: tuple[str, ...]) -> str:
     literal: Any = Literal
     hint = literal[names]
     if not isinstance(data, dict):
-        return structure(data, hint)
+        bare: str = structure(data, hint)
+        return bare
     problems = [InvalidField(f"$.{key}", "unknown field; expected 'choice' alone") for key in data if key != "choice"]
     if "choice" not in data:
         problems.insert(0, InvalidField("$.choice", f"missing; expected one of {', '.join(map(repr, names))}"))
