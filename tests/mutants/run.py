@@ -1,0 +1,210 @@
+"""Break each promise with a one-line change to a copy of the library, and check that the tests notice.
+
+`python tests/mutants/run.py [--short] [NAME ...]`; `nox -s mutants` runs all of them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import attrs
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 40  # seconds; a broken promise may well hang
+
+
+@attrs.frozen
+class Mutant:
+    """A promise, the line that keeps it, what to write instead, and the tests that must notice."""
+
+    promise: str
+    module: str
+    line: str
+    broken: str
+    tests: str
+
+
+MUTANTS = {
+    "concurrent": Mutant(
+        "independent dependencies run at once",
+        "kernel/workers.py",
+        "if queue and not self._standby:",
+        "if False:",
+        "tests/kernel/test_resolve_alone.py -k independent",
+    ),
+    "order": Mutant(
+        "a dependency is over before what reads it begins",
+        "kernel/resolve.py",
+        "if not missing[fn]:",
+        "if missing[fn] < 2:",
+        "tests/kernel/test_orders.py",
+    ),
+    "fail-fast": Mutant(
+        "the first failure cancels its siblings",
+        "kernel/resolve.py",
+        "                self._scope.cancel()",
+        "                pass",
+        "tests/kernel/test_resolve_alone.py -k cancelled_sibling",
+    ),
+    "failures": Mutant(
+        "every failure is kept",
+        "kernel/resolve.py",
+        "self._failures.append(Failure(error, self._node, call.place, call.fn))\n            elif",
+        "self._failures[:] = [Failure(error, self._node, call.place, call.fn)]\n            elif",
+        "tests/kernel/test_resolve_alone.py -k failures",
+    ),
+    "never-wrapped": Mutant(
+        "KeyboardInterrupt is never wrapped",
+        "kernel/resolve.py",
+        "if isinstance(error, (Exception, anyio.get_cancelled_exc_class())):",
+        "if isinstance(error, BaseException):",
+        "tests/kernel/test_resolve_alone.py -k base_exceptions",
+    ),
+    "isolation": Mutant(
+        "context variables are isolated",
+        "kernel/resolve.py",
+        "suspended = context.run(coroutine.send, None)",
+        "suspended = coroutine.send(None)",
+        "tests/kernel/test_resolve_alone.py -k isolated",
+    ),
+    "single-flight": Mutant(
+        "a dependency is called once, also when asked for at the same moment",
+        "kernel/resolve.py",
+        "            if fn in flights:\n",
+        "            if False:\n",
+        "tests/kernel/test_single_flight.py",
+    ),
+    "last-waiter": Mutant(
+        "a shared call is cancelled with its last waiter",
+        "kernel/flight.py",
+        "if self._waiters == 1 and self._scope is not None:",
+        "if False:",
+        "tests/kernel/test_single_flight.py",
+    ),
+    "reverse-order": Mutant(
+        "resources are closed in reverse order",
+        "kernel/resources.py",
+        "reversed(self._holds)",
+        "list(self._holds)",
+        "tests/kernel/test_resolve_alone.py -k reverse",
+    ),
+    "resource-shield": Mutant(
+        "a cancellation closes resources one by one",
+        "kernel/resources.py",
+        "self.scope = anyio.CancelScope(shield=True)",
+        "self.scope = anyio.CancelScope()",
+        "tests/kernel/test_resolve_alone.py -k cancellation_closes",
+    ),
+    "swallowed": Mutant(
+        "what a body returns after it was cancelled does not count",
+        "kernel/engine.py",
+        "if self._group.cancel_scope.cancel_called:",
+        "if False:",
+        "tests/graph/test_graph_run.py -k swallows",
+    ),
+    "step-limit": Mutant(
+        "a run starts no more nodes than max_steps",
+        "kernel/engine.py",
+        "self._steps > self._max_steps",
+        "self._steps > self._max_steps + 1",
+        "tests/graph/test_graph_run.py -k step_limit",
+    ),
+    "stream": Mutant(
+        "leaving a stream ends its run",
+        "graph/stream.py",
+        "        self._group.cancel_scope.cancel()\n",
+        "        pass\n",
+        "tests/graph/test_stream.py -k stops",
+    ),
+    "backpressure": Mutant(
+        "a run waits for its consumer",
+        "kernel/journal.py",
+        "            self._journal.congested = True",
+        "            pass",
+        "tests/kernel/test_journal.py",
+    ),
+    "replay": Mutant(
+        "a late follower misses nothing",
+        "kernel/journal.py",
+        "self._position = after",
+        "self._position = after + (after > 0)",
+        "tests/kernel/test_journal.py",
+    ),
+    "lent-permit": Mutant(
+        "a permit is lent while its holder waits",
+        "kernel/limits.py",
+        "        self._waiting += 1\n        self._give_back()\n",
+        "        self._waiting += 1\n",
+        "tests/graph/test_graph_run.py tests/kernel/test_limits.py -k 'nested or lent'",
+    ),
+    "recall": Mutant(
+        "recall takes the newest value",
+        "graph/typed_run.py",
+        "self.trace[::-1]",
+        "self.trace",
+        "tests/graph/test_graph_run.py -k recall",
+    ),
+    "strict": Mutant(
+        "nothing is coerced in an answer",
+        "core/scalars.py",
+        "if type(value) is not kind:",
+        "if not isinstance(value, (kind, str)):",
+        "tests/lm",
+    ),
+    "process-group": Mutant(
+        "the whole process group is ended",
+        "kernel/session.py",
+        "    with suppress(ProcessLookupError, PermissionError):\n        os.killpg(session, number)",
+        "    with suppress(ProcessLookupError, PermissionError):\n        os.kill(session, number)",
+        "tests/process",
+    ),
+}
+
+SHORT = ("fail-fast", "single-flight", "stream", "swallowed")
+
+
+def is_caught(mutant: Mutant) -> bool:
+    """Run the mutant's tests against a broken copy of the library; hanging counts as noticing."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "src")
+        shutil.copytree(ROOT / "src", source)
+        module = source / "dagflow" / mutant.module
+        text = module.read_text()
+        if text.count(mutant.line) != 1:
+            raise SystemExit(f"{mutant.promise}: the line to break is not (once) in {mutant.module}: {mutant.line!r}")
+        module.write_text(text.replace(mutant.line, mutant.broken))
+        command = f"{sys.executable} -m pytest -x -q -p no:cacheprovider {mutant.tests}"
+        environment = {**os.environ, "PYTHONPATH": str(source)}
+        try:
+            ended = subprocess.run(
+                command, shell=True, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PATIENCE
+            )
+        except subprocess.TimeoutExpired:
+            return True
+        if ended.returncode not in (0, 1):
+            raise SystemExit(f"{mutant.promise}: the tests did not run:\n{ended.stdout[-2000:]}{ended.stderr[-2000:]}")
+        return ended.returncode == 1
+
+
+def main() -> int:
+    """Run the mutants that are asked for, and say which of them live."""
+    names = [name for name in sys.argv[1:] if not name.startswith("-")] or list(MUTANTS)
+    if "--short" in sys.argv:
+        names = list(SHORT)
+    alive = []
+    for name in names:
+        caught = is_caught(MUTANTS[name])
+        print(f"{'caught' if caught else 'ALIVE '}  {name}: {MUTANTS[name].promise}", flush=True)
+        if not caught:
+            alive.append(name)
+    print(f"{len(names) - len(alive)} passed, {len(alive)} failed")
+    return 1 if alive else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
