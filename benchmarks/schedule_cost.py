@@ -58,7 +58,7 @@ def loop(size: int) -> Plan:
 
 
 def _plan(edges: list[list[int]], starts: int = 1) -> Plan:
-    nodes = [PlanNode(f"n{number}", tuple(f"n{end}" for end in ends)) for number, ends in enumerate(edges)]
+    nodes = [PlanNode(f"n{number}", [f"n{end}" for end in ends]) for number, ends in enumerate(edges)]
     return Plan.build(nodes, [f"n{number}" for number in range(starts)], reducers=("list",))
 
 

@@ -27,6 +27,7 @@ class Reference:
     def __init__(self, edges: dict[str, list[str]], starts: list[str], each: set[str], added: set[str]) -> None:
         self.edges, self.order, self.each, self.added = edges, list(edges), each, added
         self.sources = {n: [""] * (n in starts) + [m for m in edges if n in edges[m]] for n in edges}
+        self.walks: dict[tuple[str, frozenset[str]], set[str]] = {}
         self.live: list[Act] = []
         self.waiting: dict[str, list[Act]] = {}
         self.counts: dict[str, int] = {}
@@ -37,13 +38,15 @@ class Reference:
 
     def walk(self, start: str, inside: set[str]) -> set[str]:
         """What can be started from `start` by ways that start nodes of `inside` only."""
-        found: set[str] = set()
-        pending = [start]
-        while pending:
-            new = {m for m in self.edges[pending.pop()] if m in inside} - found
-            found |= new
-            pending += new
-        return found
+        question = (start, frozenset(inside))
+        if question not in self.walks:  # the answer depends on the graph alone, and is asked for all the time
+            found = self.walks[question] = set()
+            pending = [start]
+            while pending:
+                new = {m for m in self.edges[pending.pop()] if m in inside} - found
+                found |= new
+                pending += new
+        return self.walks[question]
 
     def find_loops(self, inside: set[str]) -> Any:
         for node in self.order:

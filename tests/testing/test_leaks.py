@@ -181,6 +181,21 @@ async def test_descriptor_is_found(leak: Callable[[Path], Callable[[], None]], t
     close()
 
 
+async def test_what_the_collector_closes_is_no_leak() -> None:
+    """A descriptor that only a reference cycle holds is closed by the collector, and no leak."""
+
+    class Holder:
+        def __init__(self) -> None:
+            self.cycle = self
+            self.descriptor = os.open(__file__, os.O_RDONLY)
+
+        def __del__(self) -> None:
+            os.close(self.descriptor)
+
+    async with assert_no_leaks():
+        Holder()
+
+
 async def test_token_is_found() -> None:
     """A token of a limiter that is given is a leak while it is borrowed."""
     limiter = anyio.CapacityLimiter(2)

@@ -111,11 +111,13 @@ class State:
 
     def with_first(self, key: int) -> State:
         """Return a state that sees the first write to a key as well."""
-        bits = list(self.bits)
-        piece = key >> _PIECE
-        bits.extend([0] * (piece + 1 - len(bits)))
-        bits[piece] |= 1 << (key & _PLACE_IN_PIECE)
-        return State(tuple(bits), self.root, self.shift)
+        bits = self.bits
+        piece, bit = key >> _PIECE, 1 << (key & _PLACE_IN_PIECE)
+        if piece >= len(bits):
+            bits = (*bits, *[0] * (piece - len(bits)), bit)
+        else:
+            bits = (*bits[:piece], bits[piece] | bit, *bits[piece + 1 :])
+        return State(bits, self.root, self.shift)
 
     def put(self, key: int, slot: Slot) -> State:
         """Return a state in which a key has another slot."""
@@ -192,25 +194,33 @@ class Keys:
         slot = None if number is None else self.slot(state, number)
         return self.initial[name] if slot is None else slot[1]
 
-    def seen_in(self, state: State) -> list[str]:
-        """Return the keys that have a value in a state, sorted."""
-        written = {name for number, name in enumerate(self.names) if self.slot(state, number)}
-        return sorted(written.union(self.initial))
+    def values(self, state: State) -> dict[str, Any]:
+        """Return every key that has a value in a state, in alphabetical order, with its value."""
+        found = dict(self.initial)
+        for number, name in enumerate(self.names):
+            slot = self.slot(state, number)
+            if slot is not None:
+                found[name] = slot[1]
+        # The keys of a run are numbered as they are written, and that depends on timing.
+        return {name: found[name] for name in sorted(found)}
 
     def write(self, state: State, writes: Mapping[str, Any], node: int, k: int) -> State:
-        """Return the state after an activation wrote. Raises whatever a reducer raises, and then changes nothing."""
-        made: list[tuple[str, Slot]] = []
+        """Return the state after an activation wrote. Raises whatever a reducer raises."""
         for name, value in writes.items():
             number = self.numbers.get(name)
             before = None if number is None else self.slot(state, number)
-            reducer = self.reducers.get(name)
-            # Only a fold needs what was written again; other values go when the last state with them goes.
-            mark = Mark(node, k, before[0] if before else None, written=value if reducer else None)
-            if reducer and (before or name in self.initial):
-                value = reducer(before[1] if before else self.initial[name], value)
-            made.append((name, (mark, value)))
-        for name, slot in made:
-            number = self.numbers.get(name)
+            previous = None if before is None else before[0]
+            reducer = self.reducers.get(name) if self.reducers else None
+            if reducer is None:
+                slot = (Mark(node, k, previous), value)
+            else:
+                # Only a fold needs what was written again; other values go when the last state with them goes.
+                mark = Mark(node, k, previous, written=value)
+                if before is not None:
+                    value = reducer(before[1], value)
+                elif name in self.initial:
+                    value = reducer(self.initial[name], value)
+                slot = (mark, value)
             if number is None:
                 number = self.numbers[name] = len(self.names)
                 self.names.append(name)

@@ -6,9 +6,10 @@ import collections.abc
 import sys
 import types
 import typing
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Annotated, Any, Literal, NewType, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NewType, TypeVar, Union, cast, get_args, get_origin
 
 __all__ = ["evaluate", "is_assignable", "is_instance", "show", "split_annotated", "union_members"]
 
@@ -20,15 +21,13 @@ def evaluate(hint: Any, namespaces: Iterable[Mapping[str, Any]]) -> Any:
     """
     if not isinstance(hint, str) and not _holds_forward_reference(hint):
         return hint
-    merged: dict[str, Any] = {}
-    for namespace in reversed(tuple(namespaces)):
-        merged |= namespace
 
     def holder() -> None: ...
 
     holder.__annotations__ = {"hint": hint}
-    # Passing the names as globals too lets comprehensions and nested forward references see them.
-    return typing.get_type_hints(holder, globalns=merged, localns=merged, include_extras=True)["hint"]
+    # The namespaces are not merged: that of a module with many names would be copied for each of its hints.
+    names = ChainMap(*(cast("dict[str, Any]", namespace) for namespace in namespaces))
+    return typing.get_type_hints(holder, globalns={}, localns=names, include_extras=True)["hint"]
 
 
 def _holds_forward_reference(hint: Any) -> bool:

@@ -205,6 +205,9 @@ def body_of(cls: type[Node], namespace: Mapping[str, Any] | None = None) -> Body
 
 
 def _lm_parameter(cls: type[Node], call: Any, namespace: Mapping[str, Any]) -> str | None:
+    code = getattr(call, "__code__", None)
+    if code is not None and code.co_argcount == 1 and not code.co_kwonlyargcount:
+        return None  # nothing but `self`, as most have
     found: str | None = None
     for parameter in list(inspect.signature(call).parameters.values())[1:]:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):

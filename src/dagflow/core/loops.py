@@ -45,7 +45,8 @@ class Gate:
     """What holds up a join inside a loop, or the heads of a loop, which start together.
 
     `members` are the joins behind it, `home` the first node of the outermost loop, and `own` the mask of the members.
-    `running` and `waiting` are masks over the nodes of the outermost loop: a node that runs (or is interrupted)
+    `members` are the joins behind the gate, `home` is the first node of the outermost loop around them, and `own`,
+    `running` and `waiting` are masks over that loop's nodes: the members; a node that runs (or is interrupted)
     holds the gate shut if it is in the first, a join that waits to start if it is in the second. `outermost`
     says that these are the heads of an outermost loop, which wait for what comes from outside as well.
     """

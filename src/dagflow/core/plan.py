@@ -7,7 +7,7 @@ works out all that `dagflow.core.schedule` needs, so that a run itself analyses 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
 from typing import Literal
@@ -19,6 +19,10 @@ from dagflow.core.topology import reachable, strongly_connected
 from dagflow.errors import GraphError
 
 __all__ = ["START", "Gate", "Loop", "Plan", "PlanNode"]
+
+
+def _names(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(names)
 
 
 @attrs.frozen
@@ -33,7 +37,7 @@ class PlanNode:
     """
 
     name: str
-    successors: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+    successors: tuple[str, ...] = attrs.field(default=(), converter=_names)
     join: Literal["all", "each"] = "all"
     writes: tuple[str, ...] | None = None
     routes: Literal["some", "all"] = "some"
@@ -44,21 +48,24 @@ class PlanNode:
 class Tables:
     """What a schedule looks up for each event, by the node's number in declared order.
 
-    `home` is the unit that a node is settled with: an outermost loop as a whole, under the number of its first
-    node, any other node alone. `open_edges` counts, by home, the edges that lead into a unit (those from START too)
-    and `leaving` the homes that its own edges lead to, once for each edge.
+    `ranks` numbers the sources of a node that has several and starts for each arrival. `home` is the unit that a
+    node is settled with: an outermost loop as a whole, under the number of its first node, any other node alone.
+    `open_edges` counts, by home, the edges that lead into a unit, those from START too, and `leaving` has the homes
+    that its own edges lead to, once for each edge; its last item is START's. `members` are the nodes of an outermost
+    loop, `bits` their places in its masks (zero outside loops), `gates` hold up the joins in it and `entrances`
+    its heads.
     """
 
     names: tuple[str, ...]
     targets: tuple[Mapping[str, int], ...]
     is_join: tuple[bool, ...]
-    arrival_rank: Mapping[int, Mapping[int, int]]
+    ranks: tuple[Mapping[int, int] | None, ...]
     home: tuple[int, ...]
     open_edges: tuple[int, ...]
-    leaving: Mapping[int, tuple[int, ...]]
+    leaving: tuple[tuple[int, ...], ...]
     start_targets: tuple[int, ...]
     gates: Mapping[int, Gate]
-    bits: Mapping[int, int]
+    bits: tuple[int, ...]
     members: Mapping[int, tuple[int, ...]]
     entrances: Mapping[int, Gate]
 
@@ -197,7 +204,8 @@ def _conflicts(
     both, and whatever overwrites both must meet both before. Only a node that starts for each arrival could let
     their successors' writes count as one node's, so pairs with such a node behind both are left to the run.
     """
-    certain = reachable({n: edges[n] for n, node in enumerate(nodes) if node.routes == "all"}, first)
+    always = {n: edges[n] for n, node in enumerate(nodes) if node.routes == "all"}
+    certain = reachable(always, first)
     writers: dict[str, list[int]] = {}
     for number in sorted(certain):
         for key in nodes[number].writes or ():
@@ -213,8 +221,8 @@ def _conflicts(
             # In topological order, writers that all see each other are a chain of neighbours that do.
             if _leads_to(one, other, edges, order):
                 continue
-            common = reachable(edges, [one]) & reachable(edges, [other])
-            if any(nodes[n].join == "each" for n in common):
+            behind_one, behind_other = reachable(edges, [one]), reachable(edges, [other])
+            if any(nodes[n].join == "each" for n in behind_one & behind_other):
                 continue
             yield (
                 f"state key {key!r} is written by {nodes[one].name} and by {nodes[other].name}, and neither comes "
@@ -249,28 +257,32 @@ def _tables(
         for node in inside:
             home[node] = number
     open_edges = [0] * len(nodes)
-    leaving: dict[int, list[int]] = {START: [home[node] for node in first]}
+    leaving: list[list[int]] = [[] for _ in range(len(nodes) + 1)]
+    leaving[START] += [home[node] for node in first]
     for node, followers in edges.items():
-        leaving.setdefault(home[node], []).extend(home[m] for m in followers if home[m] != home[node])
-    for homes in leaving.values():
+        leaving[home[node]] += [home[other] for other in followers if home[other] != home[node]]
+    for homes in leaving:
         for target in homes:
             open_edges[target] += 1
+    bits = [0] * len(nodes)
+    for inside in members.values():
+        for place, node in enumerate(inside):
+            bits[node] = 1 << place
     gates = build_gates(loops, edges, sources, joins)
+    several = [node.join == "each" and len(sources[number]) > 1 for number, node in enumerate(nodes)]
     return Tables(
         names=tuple(node.name for node in nodes),
-        targets=tuple(dict(zip(node.successors, edges[number], strict=True)) for number, node in enumerate(nodes)),
+        targets=tuple(dict(zip(node.successors, edges[n], strict=True)) for n, node in enumerate(nodes)),
         is_join=tuple(number in joins for number in edges),
-        arrival_rank={
-            number: {source: rank for rank, source in enumerate(sources[number])}
-            for number, node in enumerate(nodes)
-            if node.join == "each" and len(sources[number]) > 1
-        },
+        ranks=tuple(
+            {source: rank for rank, source in enumerate(sources[n])} if each else None for n, each in enumerate(several)
+        ),
         home=tuple(home),
         open_edges=tuple(open_edges),
-        leaving={number: tuple(homes) for number, homes in leaving.items()},
+        leaving=tuple(map(tuple, leaving)),
         start_targets=first,
         gates=gates,
-        bits={node: 1 << place for inside in members.values() for place, node in enumerate(inside)},
+        bits=tuple(bits),
         members=members,
         entrances={loop.nodes[0]: gates[loop.heads[0]] for loop in loops if loop.parent is None},
     )

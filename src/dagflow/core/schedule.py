@@ -17,8 +17,9 @@ turn. "Can still reach" is tracked in two ways:
   is live; its own edges are then counted down where they lead, which may settle more units: that is how a
   route not taken counts as dead. A join outside loops, and the heads of an outermost loop, wait for the count.
 - *Inside a loop* by two bit masks for each join, worked out in `dagflow.core.loops`. A join that has to
-  wait watches one of the nodes that hold it up, and looks again when that one has nothing running any more. Only the end of something
-  that runs can let a join start: a join that stops waiting starts to run, and still holds up what it held up.
+  wait watches one of the nodes that hold it up, and looks again when that one has nothing running any more. Only
+  the end of something that runs can let a join start: a join that stops waiting starts to run, and still holds up
+  what it held up.
 
 All that an event reaches is noted before any join is looked at, so a join never starts too early, and joins
 that may start at one moment never hold each other up, so the order in which they are looked at does not matter.
@@ -36,7 +37,7 @@ The tests compare all of this with a literal interpreter of the same rules (test
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import attrs
 
@@ -80,29 +81,19 @@ class View(Mapping[str, Any]):
         return self._keys.value(self._state, name)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._keys.seen_in(self._state))
+        return iter(self._keys.values(self._state))
 
     def __len__(self) -> int:
-        return len(self._keys.seen_in(self._state))
+        return len(self._keys.values(self._state))
 
     def __repr__(self) -> str:
         return repr(dict(self))
 
 
-class Live:
-    """What the schedule knows of an activation until it is over: its states to meet, or the state that it sees."""
-
-    __slots__ = ("activation", "interrupted", "meeting", "number", "state")
-
-    def __init__(self, activation: Activation, number: int, state: State | None, meeting: Sequence[State]) -> None:
-        self.activation = activation
-        self.number = number
-        self.state = state
-        self.meeting = meeting
-        self.interrupted = False
-
-
-# What reached a join: the number and k of the parent, itself (`None` for START), and the state after it.
+# What is live, and what reached a join: a node's number and k, the activation (`None` for START) and its state: what
+# it sees while it is live, what its successors see after it. A list is states that meet and have not been joined
+# yet. Plain tuples, because they are made for each activation, and sort by number and k as they are.
+Live = tuple[int, int, Activation, State | list[State]]
 Arrival = tuple[int, int, Activation | None, State]
 
 
@@ -119,15 +110,16 @@ class Schedule:
         self._reducers = reducers or {}
         self._keys = Keys(self._reducers, {})
         self._live: dict[tuple[str, int], Live] = {}
+        self._interrupted: set[tuple[str, int]] = set()
         self._ends: list[Arrival] = []
         self._arrivals: dict[int, list[Arrival]] = {}
+        self._counts: dict[int, int] = {}
         self._open_edges = list(self._tables.open_edges)
         self._running = [0] * len(plan.nodes)
+        # Masks over the nodes of each outermost loop: where something runs, and joins that wait.
         self._busy = dict.fromkeys(self._tables.members, 0)
-        self._waiting = dict.fromkeys(self._tables.members, 0)
-        self._unchecked: list[Gate] = []
+        self._shut = dict.fromkeys(self._tables.members, 0)
         self._watchers: dict[int, list[Gate]] = {}
-        self._counts: dict[int, int] = {}
         self._started = False
         self._failed = False
 
@@ -143,10 +135,10 @@ class Schedule:
         begun: list[Live] = []
         self._reach(self._tables.start_targets, (START, 1, None, State()), 1, begun)
         self._settle(START, begun)
-        return self._sorted(begun)
+        return _in_order(begun)
 
     def succeeded(
-        self, activation: Activation, targets: Iterable[str], writes: Mapping[str, Any] | None = None
+        self, activation: Activation, targets: Sequence[str], writes: Mapping[str, Any] | None = None
     ) -> list[Activation]:
         """Note that an activation is over and leads on to `targets`, and return what starts now.
 
@@ -154,36 +146,39 @@ class Schedule:
         that is not live, or a target that may not follow it; `StateConflict` or what a reducer raises if the state
         cannot be worked out. The schedule is then as it was before, so the activation can be reported as failed.
         """
-        live = self._find(activation)
-        number = live.number
+        key = (activation.node, activation.k)
+        number, k, _, state = self._live.get(key) or self._not_live(activation)
         allowed = self._tables.targets[number]
-        numbers: dict[int, None] = {}
-        for target in targets:
-            follower = allowed.get(target)
-            if follower is None or follower in numbers:
-                raise ValueError(self._no_target(activation, target, follower))
-            numbers[follower] = None
-        state = live.state if live.state is not None else self._meet(live)
+        numbers = [allowed.get(target, START) for target in targets]
+        if numbers and (START in numbers or (len(numbers) > 1 and len(set(numbers)) < len(numbers))):
+            raise ValueError(self._wrong_targets(activation, targets))
+        if isinstance(state, list):
+            state = self._meet(activation)
         if writes:
-            state = self._keys.write(state, writes, number, activation.k)
-        del self._live[activation.node, activation.k]
-        arrival = (number, activation.k, activation, state)
+            state = self._keys.write(state, writes, number, k)
+        del self._live[key]
+        if self._interrupted:
+            self._interrupted.discard(key)
+        self._running[number] -= 1
+        if self._failed or not numbers:
+            self._ends.append((number, k, activation, state))
+            if self._failed:
+                return []
         begun: list[Live] = []
-        if numbers and not self._failed:
-            self._reach(numbers, arrival, activation.turn, begun)
-        else:
-            self._ends.append(arrival)
-        self._over(number, begun)
-        return self._sorted(begun)
+        checks = self._reach(numbers, (number, k, activation, state), activation.turn, begun)
+        self._over(number, checks, begun)
+        return _in_order(begun)
 
     def failed(self, activation: Activation) -> list[Activation]:
         """Note that an activation failed: nothing starts any more. What is live may still report.
 
         Raises `ValueError` for an activation that is not live.
         """
-        live = self._find(activation)
-        del self._live[activation.node, activation.k]
-        self._running[live.number] -= 1
+        key = (activation.node, activation.k)
+        number, _, _, _ = self._live.get(key) or self._not_live(activation)
+        del self._live[key]
+        self._interrupted.discard(key)
+        self._running[number] -= 1
         self._failed = True
         return []
 
@@ -192,7 +187,10 @@ class Schedule:
 
         It may be interrupted again. Raises `ValueError` for an activation that is not live.
         """
-        self._find(activation).interrupted = True
+        key = (activation.node, activation.k)
+        if key not in self._live:
+            self._not_live(activation)
+        self._interrupted.add(key)
         return []
 
     def view(self, activation: Activation) -> Mapping[str, Any]:
@@ -201,18 +199,18 @@ class Schedule:
         Raises `StateConflict` if the branches that it joins conflict, whatever a reducer raises, and `ValueError` for
         an activation that is not live.
         """
-        live = self._find(activation)
-        return View(self._keys, live.state if live.state is not None else self._meet(live))
+        _, _, _, state = self._live.get((activation.node, activation.k)) or self._not_live(activation)
+        return View(self._keys, self._meet(activation) if isinstance(state, list) else state)
 
     @property
     def running(self) -> tuple[Activation, ...]:
         """The activations that were started and have not reported, in declared order, then by k."""
-        return tuple(self._sorted([live for live in self._live.values() if not live.interrupted]))
+        return tuple(_in_order([live for key, live in self._live.items() if key not in self._interrupted]))
 
     @property
     def open_interrupts(self) -> tuple[Activation, ...]:
         """The activations that wait for an answer, in declared order, then by k."""
-        return tuple(self._sorted([live for live in self._live.values() if live.interrupted]))
+        return tuple(_in_order([self._live[key] for key in self._interrupted]))
 
     @property
     def waiting(self) -> tuple[str, ...]:
@@ -230,65 +228,71 @@ class Schedule:
         Before the end, that is the state if the run stopped now: it includes what interrupted activations see.
         Raises `StateConflict` if branches conflict, and whatever a reducer raises.
         """
-        tips = [*self._ends, *(arrival for arrivals in self._arrivals.values() for arrival in arrivals)]
-        for live in self._live.values():
-            state = live.state if live.state is not None else self._meet(live)
-            tips.append((live.number, live.activation.k, live.activation, state))
-        # An activation may have reached several joins that wait.
-        tips = sorted({(number, k): (number, k, None, state) for number, k, _, state in tips}.values(), key=_rank)
-        states = [state for _, _, _, state in tips]
-        return dict(View(self._keys, self._keys.meet(states or [State()], "the end of the run", self._name_of)))
+        tips: list[tuple[int, int, Activation | None, State]] = [*self._ends]
+        for arrivals in self._arrivals.values():
+            tips += arrivals
+        for number, k, activation, state in self._live.values():
+            tips.append((number, k, None, self._meet(activation) if isinstance(state, list) else state))
+        # By number and k: one activation may have reached several joins that wait.
+        found = {(number, k): state for number, k, _, state in tips}
+        states = [found[rank] for rank in sorted(found)] or [State()]
+        return self._keys.values(self._keys.meet(states, "the end of the run", self._name_of))
 
-    def _find(self, activation: Activation) -> Live:
-        live = self._live.get((activation.node, activation.k))
-        if live is None:
-            raise ValueError(
-                f"activation {activation.id} is not live: it has not started in this run, or has been reported "
-                f"as over already (live: {', '.join(sorted(live.activation.id for live in self._live.values()))})"
-            )
-        return live
+    def _not_live(self, activation: Activation) -> NoReturn:
+        live = ", ".join(other.id for other in _in_order(list(self._live.values()))) or "nothing"
+        raise ValueError(
+            f"activation {activation.id} is not live: it has not started in this run, or was reported as over "
+            f"already (live now: {live})"
+        )
 
-    def _no_target(self, activation: Activation, target: str, follower: int | None) -> str:
-        if follower is not None:
-            return f"activation {activation.id} leads to {target} twice"
-        known = ", ".join(self._tables.targets[self.plan.index[activation.node]]) or "nothing"
-        return f"activation {activation.id} leads to {target}, which may not follow it (only {known} may)"
+    def _wrong_targets(self, activation: Activation, targets: Sequence[str]) -> str:
+        allowed = self._tables.targets[self.plan.index[activation.node]]
+        for target in targets:
+            if target not in allowed:
+                return (
+                    f"activation {activation.id} leads to {target}, which may not follow node {activation.node} "
+                    f"(its successors: {', '.join(allowed) or 'none'})"
+                )
+        twice = next(target for place, target in enumerate(targets) if target in targets[:place])
+        return f"activation {activation.id} leads to {twice} twice; name each target once"
 
     def _name_of(self, number: int, k: int) -> str:
         return "START" if number == START else f"{self.plan.nodes[number].name}#{k}"
 
-    def _meet(self, live: Live) -> State:
-        live.state = self._keys.meet(live.meeting, live.activation.id, self._name_of)
-        live.meeting = ()
-        return live.state
+    def _meet(self, activation: Activation) -> State:
+        """Join the states that meet at a live activation, and keep the result."""
+        key = (activation.node, activation.k)
+        number, k, activation, states = self._live[key]
+        assert isinstance(states, list)
+        state = self._keys.meet(states, activation.id, self._name_of)
+        self._live[key] = (number, k, activation, state)
+        return state
 
-    def _sorted(self, begun: list[Live]) -> list[Activation]:
-        if len(begun) > 1:
-            begun.sort(key=_live_rank)
-        return [live.activation for live in begun]
-
-    def _reach(self, targets: Iterable[int], arrival: Arrival, turn: int, begun: list[Live]) -> None:
-        """Start the targets that are no joins, and note the arrival at those that are."""
+    def _reach(self, targets: Iterable[int], arrival: Arrival, turn: int, begun: list[Live]) -> list[Gate]:
+        """Start the targets that are no joins, note the arrival at those that are, and return the gates to check."""
         tables = self._tables
         source, k, parent, state = arrival
         parents = () if parent is None else (parent,)
+        checks: list[Gate] = []
         for target in targets:
             if not tables.is_join[target]:
-                ranks = tables.arrival_rank.get(target)
+                ranks = tables.ranks[target]
                 own = len(ranks) * (k - 1) + ranks[source] + 1 if ranks else k
-                self._begin(target, own, turn, parents, state, (), begun)
+                self._begin(target, own, turn, parents, state, begun)
                 continue
             arrivals = self._arrivals.get(target)
             if arrivals is not None:
                 arrivals.append(arrival)
                 continue
             self._arrivals[target] = [arrival]
-            gate = tables.gates.get(target)
-            if gate is not None:
-                # A gate whose other heads wait is watching already.
-                if not self._waiting[gate.home] & gate.own:
-                    self._unchecked.append(gate)
-                self._waiting[gate.home] |= tables.bits[target]
+            bit = tables.bits[target]
+            if bit:
+                gate = tables.gates[target]
+                if not self._shut[gate.home] & gate.own:
+                    # Otherwise another head waits there, and the gate watches what holds it up already.
+                    checks.append(gate)
+                self._shut[gate.home] |= bit
+        return checks
 
     def _begin(
         self,
@@ -296,64 +300,61 @@ class Schedule:
         k: int,
         turn: int,
         parents: tuple[Activation, ...],
-        state: State | None,
-        meeting: Sequence[State],
+        state: State | list[State],
         begun: list[Live],
     ) -> None:
         tables = self._tables
-        activation = Activation(tables.names[number], k, parents, turn)
-        live = self._live[activation.node, k] = Live(activation, number, state, meeting)
+        name = tables.names[number]
+        live = (number, k, Activation(name, k, parents, turn), state)
+        self._live[name, k] = live
         begun.append(live)
         self._running[number] += 1
-        bit = tables.bits.get(number)
+        bit = tables.bits[number]
         if bit:
             self._busy[tables.home[number]] |= bit
 
     def _begin_join(self, number: int, begun: list[Live]) -> None:
         arrivals = self._arrivals.pop(number)
-        # In declared order, not in that of arrival: k is unique beside a number, so nothing further is compared.
+        # In declared order, not in that of arrival. No two have the same number and k, so nothing else is compared.
         arrivals.sort()
         k = self._counts[number] = self._counts.get(number, 0) + 1
         parents = tuple([parent for _, _, parent, _ in arrivals if parent is not None])
-        state = arrivals[0][3]
-        if all(other is state for _, _, _, other in arrivals):
-            self._begin(number, k, k, parents, state, (), begun)
-        else:
-            self._begin(number, k, k, parents, None, [other for _, _, _, other in arrivals], begun)
+        states = [state for _, _, _, state in arrivals]
+        state = states[0]
+        self._begin(number, k, k, parents, state if states.count(state) == len(states) else states, begun)
 
-    def _over(self, number: int, begun: list[Live]) -> None:
-        """Take an activation of a node off what is live, once all that it leads to has been noted."""
-        self._running[number] -= 1
-        if self._failed:
-            return
+    def _over(self, number: int, checks: list[Gate], begun: list[Live]) -> None:
+        """Let start what an activation that is over held up, once all that it leads to has been noted."""
+        tables = self._tables
+        bit = tables.bits[number]
         idle = not self._running[number]
-        bit = self._tables.bits.get(number)
         if not bit:
             if idle and not self._open_edges[number]:
                 self._settle(number, begun)
             return
-        home = self._tables.home[number]
-        checks, self._unchecked = self._unchecked, []
+        home = tables.home[number]
         if idle:
             self._busy[home] &= ~bit
-            checks += self._watchers.pop(number, ())
+            watchers = self._watchers.pop(number, None)
+            if watchers:
+                checks += watchers
         for gate in checks:
             self._check(gate, begun)
-        if not (self._busy[home] or self._waiting[home] or self._open_edges[home]):
+        if not (self._busy[home] or self._shut[home] or self._open_edges[home]):
             self._settle(home, begun)
 
     def _check(self, gate: Gate, begun: list[Live]) -> None:
-        """Start the joins behind a gate that wait, unless something holds it shut: then watch that."""
+        """Start the joins that wait behind a gate, unless something holds it shut: then watch that."""
         home = gate.home
-        waiting = self._waiting[home]
         if gate.outermost and self._open_edges[home]:
             return  # looked at again when the last way from outside is settled
-        blockers = (self._busy[home] & gate.running) | (waiting & gate.waiting)
+        shut = self._shut[home]
+        blockers = (self._busy[home] & gate.running) | (shut & gate.waiting)
         if blockers:
             watched = self._tables.members[home][(blockers & -blockers).bit_length() - 1]
             self._watchers.setdefault(watched, []).append(gate)
             return
-        self._waiting[home] = waiting & ~gate.own
+        self._shut[home] = shut & ~gate.own
         for number in gate.members:
             if number in self._arrivals:
                 self._begin_join(number, begun)
@@ -363,25 +364,26 @@ class Schedule:
         tables = self._tables
         open_edges = self._open_edges
         pending = [unit]
-        while pending:
-            for target in tables.leaving.get(pending.pop(), ()):
-                open_edges[target] -= 1
-                if open_edges[target]:
+        for settled in pending:  # grows while it is read
+            for target in tables.leaving[settled]:
+                left = open_edges[target] = open_edges[target] - 1
+                if left:
                     continue
-                if target not in tables.members:
+                entrance = tables.entrances.get(target)
+                if entrance is None:
+                    if self._running[target]:
+                        continue
                     if target in self._arrivals:
                         self._begin_join(target, begun)
-                    elif not self._running[target]:
+                    else:
                         pending.append(target)
-                elif self._waiting[target]:
-                    self._check(tables.entrances[target], begun)
+                elif self._shut[target]:
+                    self._check(entrance, begun)
                 elif not self._busy[target]:
                     pending.append(target)
 
 
-def _rank(arrival: Arrival) -> tuple[int, int]:
-    return arrival[:2]
-
-
-def _live_rank(live: Live) -> tuple[int, int]:
-    return live.number, live.activation.k
+def _in_order(begun: list[Live]) -> list[Activation]:
+    if len(begun) > 1:
+        begun.sort()
+    return [activation for _, _, activation, _ in begun]

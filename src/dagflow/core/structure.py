@@ -167,7 +167,7 @@ def _choice_reader(choices: Mapping[Any, Any] | Iterable[tuple[Any, Any]], what:
 
 def nearest(word: Any, known: Iterable[str]) -> str:
     """Suggest the name that was probably meant, as the end of a message."""
-    if not isinstance(word, str) or len(word) > 100:  # looking takes quadratic time
+    if not isinstance(word, str) or len(word) > 100:  # no name is so long, and preparing the search takes its time
         return ""
     # Case is what models get wrong most.
     by_lower = {name.lower(): name for name in known}

@@ -249,11 +249,16 @@ class PreparedRun:
         return GraphResult(trace[-1], trace, "complete", self.run.id, self.run.journal.of(self.run.id))
 
 
+def _successors(node: NodeType) -> tuple[str, ...]:
+    names = [target.__name__ for target in node.routes if target is not None]
+    return tuple(dict.fromkeys(names))
+
+
 def _compile(name: str, start: type[Node], types: Mapping[str, NodeType]) -> Program:
     plan_nodes = [
         PlanNode(
             name=node.name,
-            successors=tuple(dict.fromkeys(target.__name__ for target in node.routes if target is not None)),
+            successors=_successors(node),
             signature=", ".join(f"{item.name}: {show(item.type)} = {item.kind}" for item in node.inputs),
         )
         for node in types.values()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
-from typing import Any, cast
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, TypeVar, cast
 
 import attrs
 
@@ -21,6 +21,8 @@ from dagflow.kernel.limits import Permit
 from dagflow.kernel.standalone import by_alias, construct
 
 __all__ = ["TypedRun", "work"]
+
+T = TypeVar("T")
 
 
 async def work(activation: Activation, context: ActivationContext) -> Step:
@@ -142,8 +144,7 @@ class TypedRun:
                 ],
                 subject=target.__name__,
             )
-        async with _permit(context):
-            filled = await lm.fill(target, resolved, instruction_of(target), source)
+        filled = await _under_permit(context, partial(lm.fill, target, resolved, instruction_of(target), source))
         if not isinstance(filled, target):
             raise _wrong(target.__name__, f"the language model filled {target.__name__} with {filled!r}")
         return filled
@@ -154,8 +155,7 @@ class TypedRun:
             return node_type.routes[0]
         lm = node_type.cls.node_config.lm or context.run.lm
         fields = {item.name: getattr(node, item.name) for item in node_type.inputs}
-        async with _permit(context):
-            chosen = await lm.choose_type(node_type.routes, fields)
+        chosen = await _under_permit(context, partial(lm.choose_type, node_type.routes, fields))
         if chosen not in node_type.routes:
             raise _wrong(
                 node_type.name, f"the language model chose {_name(chosen)}, but {_declared(node_type)} may follow"
@@ -168,8 +168,7 @@ class TypedRun:
         arguments: dict[str, Any] = {}
         if node_type.body.lm_parameter is not None:
             arguments[node_type.body.lm_parameter] = node_type.cls.node_config.lm or context.run.lm
-        async with _permit(context):
-            made = await node(**arguments)
+        made = await _under_permit(context, partial(node, **arguments))
         if (None if made is None else type(made)) in node_type.routes:
             followed: Node | None = made
             return followed
@@ -211,16 +210,15 @@ def _is_exclusive(node_type: NodeType) -> bool:
     return config.timeout is None and config.retry is None
 
 
-@asynccontextmanager
-async def _permit(context: ActivationContext) -> AsyncIterator[None]:
-    """Hold a permit of the run's limit, if there is one; the nested runs of what works under it lend it."""
+async def _under_permit(context: ActivationContext, work: Callable[[], Awaitable[T]]) -> T:
+    """Await `work()` under a permit of the run's limit, if there is one; nested runs of it lend the permit."""
     if context.run.limit is None:
-        yield
-        return
+        return await work()
     async with Permit(context.run.limit) as permit:
         enter_activation(context.calling(context.dependency, permit))
-        yield
+        result = await work()
         enter_activation(context)
+        return result
 
 
 def _is_open(item: Input, node: Node) -> bool:

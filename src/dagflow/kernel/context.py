@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+from collections import Counter
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
@@ -53,6 +53,8 @@ class RunContext:
     front: FrontEnd
     limit: Limit | None
     lm: Any = attrs.field(default=None, repr=False)
+    nested: Counter[tuple[str, int]] = attrs.field(factory=Counter, repr=False)
+    """How many runs each attempt of an activation has started."""
 
 
 @attrs.frozen(eq=False)
@@ -68,15 +70,16 @@ class ActivationContext:
     attempt: int
     permit: Permit | None = None
     dependency: Callable[..., Any] | None = None
-    nested: itertools.count[int] = attrs.field(factory=lambda: itertools.count(1), repr=False)
 
     def calling(self, dependency: Callable[..., Any] | None, permit: Permit | None) -> ActivationContext:
         """The context of a dependency call, or of a body, under its own permit."""
-        return ActivationContext(self.run, self.node, self.activation, self.attempt, permit, dependency, self.nested)
+        return ActivationContext(self.run, self.node, self.activation, self.attempt, permit, dependency)
 
     def nested_run_id(self, name: str) -> str:
         """A new id for a run that this activation starts, the same whenever the activation is run again."""
-        return f"{self.run.id}/{self.activation}/{name}.{next(self.nested)}"
+        key = (self.activation, self.attempt)
+        self.run.nested[key] += 1
+        return f"{self.run.id}/{self.activation}/{name}.{self.run.nested[key]}"
 
 
 # Nested runs, and helpers called from a body, find their activation here; nothing else travels this way.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import copy_context
+from functools import partial
+from itertools import count
 from typing import Any
 
 import anyio
@@ -143,49 +145,37 @@ class Engine:
             limit.release()
 
     async def _attempt_until_over(self, activation: Activation) -> None:
-        body, journal, run = self._bodies[activation.node], self._run.journal, self._run.id
-        began, attempt, name, identity = journal.elapsed, 0, activation.node, activation.id
-        parents = tuple(parent.id for parent in activation.parents)
-        wait: float | None = None
-        while True:
-            attempt += 1
-            journal.record(NodeStarted, run, node=name, activation=identity, attempt=attempt, parents=parents)
+        journal, body = self._run.journal, self._bodies[activation.node]
+        record = partial(journal.record, run=self._run.id, node=activation.node, activation=activation.id)
+        parents = tuple([parent.id for parent in activation.parents])
+        began = wait = None
+        for attempt in count(1):
+            started = record(NodeStarted, attempt=attempt, parents=parents)
+            began = started if began is None else began
             try:
                 if wait is not None:
                     await anyio.sleep(wait)
                 step = await self._attempt(body, activation, attempt)
             except BaseException as error:
-                failed = {"node": name, "activation": identity, "attempt": attempt}
                 if is_cancellation(error):
-                    duration = journal.elapsed - began
-                    journal.record(NodeCancelled, run, duration=duration, **failed)
+                    record(NodeCancelled, attempt=attempt, since=began)
                     raise
                 wait = retry_wait(body.retry, attempt, error) if isinstance(error, Exception) else None
                 if wait is not None:
-                    journal.record(NodeRetried, run, error=describe(error), delay=wait, **failed)
+                    record(NodeRetried, attempt=attempt, error=describe(error), delay=wait)
                     continue
-                journal.record(NodeFailed, run, error=describe(error), duration=journal.elapsed - began, **failed)
+                record(NodeFailed, attempt=attempt, error=describe(error), since=began)
                 self._fail(activation, error)
                 return
             if self._group.cancel_scope.cancel_called:
                 # The body swallowed its cancellation. What it gave comes too late to count.
-                duration = journal.elapsed - began
-                journal.record(NodeCancelled, run, node=name, activation=identity, attempt=attempt, duration=duration)
+                record(NodeCancelled, attempt=attempt, since=began)
                 return
-            journal.record(
-                NodeSucceeded,
-                run,
-                node=name,
-                activation=identity,
-                attempt=attempt,
-                value=step.value,
-                result=step.result,
-                targets=step.targets,
-                duration=journal.elapsed - began,
-            )
+            value, result, targets = step.value, step.result, step.targets
+            record(NodeSucceeded, attempt=attempt, value=value, result=result, targets=targets, since=began)
             if journal.congested:
                 await journal.settle()
-            self._admit(self.schedule.succeeded(activation, step.targets, step.writes))
+            self._admit(self.schedule.succeeded(activation, targets, step.writes))
             return
 
     async def _attempt(self, body: NodeBody, activation: Activation, attempt: int) -> Step:

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any
 
 import anyio
+from anyio.lowlevel import current_token
 
 from dagflow.events import Event
 
@@ -25,24 +26,28 @@ class Journal:
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.congested = False
-        self._began = anyio.current_time()
+        # `anyio.current_time` looks its event loop up anew at each call; events are recorded too often for that.
+        self._clock = current_token().backend_class.current_time
+        self._began = self._clock()
         self._wall = time.time()
         self._followers: list[Subscription] = []
 
-    @property
-    def elapsed(self) -> float:
-        """Seconds since the journal began, on the event loop's clock."""
-        return anyio.current_time() - self._began
+    def record(self, kind: type[Event], run: str, *, since: float | None = None, **fields: Any) -> float:
+        """Append an event of `run`; a live one is only handed to those who follow now.
 
-    def record(self, kind: type[Event], run: str, **fields: Any) -> None:
-        """Append an event of `run`; a live one is only handed to those who follow now."""
-        elapsed = self.elapsed
+        Returns the event's `elapsed`, in seconds. Given back later as `since`, it makes the `duration` of the
+        event that tells the end.
+        """
+        elapsed = self._clock() - self._began
+        if since is not None:
+            fields["duration"] = elapsed - since
         seq = len(self.events) + (not kind.live)
         event = kind(seq=seq, run=run, wall=self._wall + elapsed, elapsed=elapsed, **fields)
         if not kind.live:
             self.events.append(event)
         for follower in self._followers:
             follower.offer(event)
+        return elapsed
 
     def of(self, run: str) -> tuple[Event, ...]:
         """The recorded events of `run` and of the runs nested in it."""

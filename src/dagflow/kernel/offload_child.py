@@ -63,13 +63,11 @@ def prepare(path: list[str], arguments: list[str], main_name: str | None, main_p
 
 
 def pickled_exception(error: BaseException) -> bytes:
-    """Pickle an exception, or return nothing if it does not survive that, as many with an `__init__` do not."""
+    """Pickle an exception, or return nothing if that cannot be done. Whether it can be read is seen there."""
     try:
-        data = pickle.dumps(error)
-        pickle.loads(data)
+        return pickle.dumps(error)
     except Exception:
         return b""
-    return data
 
 
 def told(error: BaseException) -> str:

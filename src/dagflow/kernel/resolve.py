@@ -288,10 +288,9 @@ class _Resolution:
         """Make the call under the run's limit, and record how it went."""
         resolver, journal, run = self._resolver, asker.run.journal, asker.run.id
         identity = resolver.ids[call.fn] = f"d{len(resolver.ids) + 1}"
-        fields = {"dependency": identity, "name": call.name, "activation": asker.activation}
+        fields: dict[str, Any] = {"dependency": identity, "name": call.name, "activation": asker.activation}
         needs = tuple(resolver.ids[fn] for _, fn in call.arguments if fn in resolver.ids)
-        journal.record(DependencyStarted, run, needs=needs, **fields)
-        began = journal.elapsed
+        began = journal.record(DependencyStarted, run, needs=needs, **fields)
         context = copy_context()
         try:
             if resolver.limit is None or call.mode == "node":  # what fills a node takes its own permit
@@ -302,13 +301,12 @@ class _Resolution:
                     context.run(enter_activation, asker.calling(call.fn, permit))
                     value = await self._attempts(call, context)
         except BaseException as error:
-            fields["duration"] = journal.elapsed - began  # type: ignore[assignment]  # one mapping for all
             if is_cancellation(error):
-                journal.record(DependencyCancelled, run, **fields)
+                journal.record(DependencyCancelled, run, since=began, **fields)
             else:
-                journal.record(DependencyFailed, run, error=describe(error), **fields)
+                journal.record(DependencyFailed, run, since=began, error=describe(error), **fields)
             raise
-        journal.record(DependencySucceeded, run, duration=journal.elapsed - began, **fields)
+        journal.record(DependencySucceeded, run, since=began, **fields)
         if journal.congested:
             await journal.settle()
         return value

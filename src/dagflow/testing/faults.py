@@ -171,8 +171,9 @@ async def raise_at(
 ) -> Outcome[T]:
     """Run an async function, and raise `error` in it at its `step`-th suspension, where it then waits.
 
-    Only the suspensions of its own task count. One that cannot be given up, a wait for a thread say, is
-    passed over: the error comes at the next.
+    Only the suspensions of its own task count. One that cannot fail is passed over, and the error comes at the
+    next: a mere checkpoint, and on trio a wait that cannot be given up, for a thread say. On asyncio anyio's
+    locks tidy up after a wait that was cancelled, but not after one that failed.
     """
     counter = Counter(step, lambda: None)
     try:
@@ -232,10 +233,10 @@ class stepped(Awaitable[T]):  # noqa: N801 (it reads as the verb that it is: `aw
 
 
 def given_up(request: Any, error: BaseException) -> bool:
-    """Take back what a coroutine waits for, as the event loop does to deliver a cancellation."""
-    abort = getattr(request, "abort_func", None)  # of trio's; asyncio has nothing to take back
-    if abort is None:
-        return True
+    """Take back what a coroutine waits for, as the event loop does to deliver a cancellation, if it can be."""
+    abort = getattr(request, "abort_func", None)
+    if abort is None:  # there is nothing to take back from a future of asyncio's; anything else is a checkpoint
+        return hasattr(request, "_asyncio_future_blocking")
 
     def raise_error() -> None:
         raise error

@@ -31,7 +31,7 @@ class ScriptedLM(BaseLM):
     mapping answers whatever is asked, in order.
 
     An answer is JSON-able data or an instance of a class (both are written as JSON), a string (sent as it is,
-    so that malformed answers can be scripted too; for a choice, a string that is no JSON is the name chosen), an
+    so that malformed answers can be scripted too; for a choice, a lone name is what is chosen), an
     exception (raised) or an `LMResponse`. `latency` is in seconds, for each answer. The usage that it reports
     is counted in words, and costs nothing.
 
@@ -112,7 +112,7 @@ def _text(answer: Any, request: LMRequest) -> str:
     if isinstance(answer, type):
         answer = answer.__name__
     if isinstance(answer, str):
-        is_name = request.purpose == "choose" and not answer.lstrip().startswith(("{", "[", '"'))
+        is_name = request.purpose == "choose" and answer.isidentifier()
         return json.dumps({"choice": answer}) if is_name else answer
     if answer is None and request.purpose == "choose":
         return json.dumps({"choice": STOP})
