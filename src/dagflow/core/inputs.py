@@ -94,7 +94,10 @@ def instruction_of(cls: type[Node]) -> str:
 
 
 def _namespaces(cls: type, namespace: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [vars(cls), hints.module_namespace(cls), {cls.__name__: cls}, namespace]
+    # What was made by `exec` may have no module to be found, but its functions know their globals.
+    body = inspect.unwrap(cls.__dict__.get("__call__", Node.__call__))
+    own = getattr(body, "__globals__", {}) if body is not Node.__call__ else {}
+    return [vars(cls), hints.module_namespace(cls), own, {cls.__name__: cls}, namespace]
 
 
 def _defining_class(cls: type, field: str) -> type:

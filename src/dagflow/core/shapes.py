@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, NewType, TypeVar, Union, get_args, g
 import attrs
 
 from dagflow.core import hints
-from dagflow.core.markers import DESCRIPTION
+from dagflow.core.markers import DESCRIPTION, UNSET
 
 __all__ = ["Kind", "ObjectField", "UnsupportedType", "kind_of", "object_fields", "peel"]
 
@@ -214,12 +214,12 @@ def _plain_inputs(cls: type[Any]) -> dict[str, Any]:
 
 
 def _attrs_field(attribute: attrs.Attribute[Any], hint: Any) -> ObjectField:
-    from dagflow.core.markers import UNSET
-
     default: Any = attribute.default
     required = default is attrs.NOTHING or default is UNSET
-    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]  # typed as a function, is a class
-        default = default.factory() if default.factory in _CONSTANT_FACTORIES else attrs.NOTHING
+    factory_class: Any = attrs.Factory  # typed as a function, is a class
+    if isinstance(default, factory_class):
+        factory = getattr(default, "factory", None)
+        default = factory() if factory in _CONSTANT_FACTORIES else attrs.NOTHING
     return ObjectField(
         name=attribute.name,
         key=attribute.alias or attribute.name,
