@@ -41,7 +41,7 @@ def test_all_faults_are_reported_at_once() -> None:
         recalled: Annotated[str, Recall()]
         wrong: Annotated[str, Dep(number)]
         silent: int = dep(unannotated)
-        nothing: Annotated[int, Dep(3)]  # type: ignore[arg-type]  # the fault that is tested
+        nothing: Annotated[int, Dep(3)]
 
         def __call__(self) -> "Loop": ...  # type: ignore[override]  # the fault that is tested
 

@@ -224,23 +224,19 @@ async def test_error_leaves_threads_and_locks_alone() -> None:
     assert 0 < failed < 9
 
 
-async def test_error_ends_a_task_group() -> None:
-    """An error that is raised where a task group is waited for cancels its tasks and comes out."""
-    ended: list[bool] = []
-
-    async def child() -> None:
-        try:
-            await anyio.sleep_forever()
-        finally:
-            ended.append(True)
+async def test_error_leaves_no_task_behind() -> None:
+    """Wherever an error is raised beside and behind a task group, no task of the group is left."""
 
     async def main() -> None:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(child)
+            tasks.start_soon(anyio.sleep, 0.001)
+            await anyio.sleep(0.0005)
+        await anyio.sleep(0.0005)
 
-    outcome = await raise_at(1, LookupError("here"), main)
-    assert isinstance(outcome.exception, ExceptionGroup | LookupError)
-    assert [True] == ended
+    async with assert_no_leaks():
+        outcomes = [await raise_at(step, LookupError(), main) for step in range(1, 5)]
+    assert isinstance(outcomes[0].exception, ExceptionGroup)
+    assert outcomes[-1].completed
 
 
 @pytest.mark.one_backend("trio has no task that is cancelled before it starts")

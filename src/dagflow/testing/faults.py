@@ -172,8 +172,8 @@ async def raise_at(
     """Run an async function, and raise `error` in it at its `step`-th suspension, where it then waits.
 
     Only the suspensions of its own task count. One that cannot fail is passed over, and the error comes at the
-    next: a mere checkpoint, and on trio a wait that cannot be given up, for a thread say. On asyncio anyio's
-    locks tidy up after a wait that was cancelled, but not after one that failed.
+    next: a mere checkpoint, and a wait for a thread; on asyncio also a wait for anyio's locks and task groups,
+    which tidy up after a cancellation only.
     """
     counter = Counter(step, lambda: None)
     try:
@@ -220,7 +220,7 @@ class stepped(Awaitable[T]):  # noqa: N801 (it reads as the verb that it is: `aw
                 result: T = stop.value
                 return result
             self.counter.count()
-            if self.counter.reached and self.error is not None and given_up(request, self.error):
+            if self.counter.reached and self.error is not None and self._given_up(request, self.error):
                 resume = functools.partial(self.coroutine.throw, self.error)
                 self.error = None
                 continue
@@ -231,17 +231,24 @@ class stepped(Awaitable[T]):  # noqa: N801 (it reads as the verb that it is: `aw
             else:
                 resume = functools.partial(self.coroutine.send, answer)
 
+    def _given_up(self, request: Any, error: BaseException) -> bool:
+        """Take back what the coroutine waits for, as the event loop does for a cancellation, if it can be."""
+        if hasattr(request, "_asyncio_future_blocking"):
+            return not innermost_file(self.coroutine).endswith("anyio/_backends/_asyncio.py")
+        abort = getattr(request, "abort_func", None)  # trio's; without one, here or there, it is a checkpoint
 
-def given_up(request: Any, error: BaseException) -> bool:
-    """Take back what a coroutine waits for, as the event loop does to deliver a cancellation, if it can be."""
-    abort = getattr(request, "abort_func", None)
-    if abort is None:  # there is nothing to take back from a future of asyncio's; anything else is a checkpoint
-        return hasattr(request, "_asyncio_future_blocking")
+        def raise_error() -> None:
+            raise error
 
-    def raise_error() -> None:
-        raise error
+        return abort is not None and abort(raise_error).name == "SUCCEEDED"
 
-    return bool(abort(raise_error).name == "SUCCEEDED")
+
+def innermost_file(coroutine: Any) -> str:
+    file = ""
+    while (frame := getattr(coroutine, "cr_frame", None)) is not None:
+        file = frame.f_code.co_filename
+        coroutine = coroutine.cr_await
+    return file
 
 
 def counting(counter: Counter) -> AbstractContextManager[None]:
