@@ -90,6 +90,12 @@ def test_faults_of_the_shape_are_told_at_once() -> None:
     assert 3 == len(found)
 
 
+def test_a_loop_that_nothing_leads_to_is_a_fault() -> None:
+    """Its nodes are named; without a head there is nothing to take out of it."""
+    found = faults(PlanNode("a"), PlanNode("b", "c"), PlanNode("c", "b"))
+    assert ["b", "c"] == [fault.split()[4] for fault in found]
+
+
 def test_the_name_of_the_graph_is_in_the_error() -> None:
     """The error says which graph has the faults."""
     with pytest.raises(GraphError, match="graph nightly has a fault: no node is the start"):

@@ -119,7 +119,8 @@ class Plan:
             for number, node in enumerate(nodes)
             if number not in found
         ]
-        loops = find_loops(edges, sources)
+        # A loop that nothing leads to would have no head to take out.
+        loops = find_loops({number: edges[number] for number in edges if number in found}, sources)
         for head in (head for loop in loops for head in loop.heads):
             if nodes[head].join == "each":
                 faults.append(

@@ -172,10 +172,16 @@ class Engine:
                 record(NodeCancelled, attempt=attempt, since=began)
                 return
             value, result, targets = step.value, step.result, step.targets
+            try:
+                following = self.schedule.succeeded(activation, targets, step.writes)
+            except Exception as error:  # a state conflict, or what a reducer raises
+                record(NodeFailed, attempt=attempt, error=describe(error), since=began)
+                self._fail(activation, error)
+                return
             record(NodeSucceeded, attempt=attempt, value=value, result=result, targets=targets, since=began)
             if journal.congested:
                 await journal.settle()
-            self._admit(self.schedule.succeeded(activation, targets, step.writes))
+            self._admit(following)
             return
 
     async def _attempt(self, body: NodeBody, activation: Activation, attempt: int) -> Step:
