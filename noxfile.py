@@ -56,7 +56,8 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check types with mypy and pyright, and that every public name has a complete type."""
-    session.install("-e", TESTING[0], *TESTING[1:], "mypy>=1.18", "pyright>=1.1.400", "nox", "types-jsonschema", "types-psutil")
+    session.install("-e", TESTING[0], *TESTING[1:], "nox")
+    session.install("mypy>=1.18", "pyright>=1.1.400", "types-jsonschema", "types-psutil")
     session.run("mypy")
     session.run("pyright")
     session.run("pyright", "--verifytypes", "dagflow", "--ignoreexternal")

@@ -92,7 +92,7 @@ class GraphError(DagflowError):
     """
 
     def __init__(self, faults: Sequence[str], *, subject: str = "the graph") -> None:
-        self.faults = tuple(faults)
+        self.faults: tuple[str, ...] = tuple(faults)
         self.subject = subject
         super().__init__(self.faults, subject)
 
@@ -108,7 +108,7 @@ class RunError(DagflowError):
 
     def __init__(self, message: str, *, failures: Sequence[Failure] = ()) -> None:
         super().__init__(message)
-        self.failures = tuple(failures)
+        self.failures: tuple[Failure, ...] = tuple(failures)
 
 
 class NodeError(RunError):
@@ -180,7 +180,7 @@ class RunTimeout(RunError, TimeoutError):
 
     def __init__(self, seconds: float, *, running: Sequence[str], failures: Sequence[Failure] = ()) -> None:
         self.seconds = seconds
-        self.running = tuple(running)
+        self.running: tuple[str, ...] = tuple(running)
         at = f" while {', '.join(self.running)} ran" if self.running else ""
         super().__init__(f"the run's timeout of {seconds:g} s passed{at}", failures=failures)
 
@@ -193,7 +193,7 @@ class StateConflict(RunError):
 
     def __init__(self, key: str, writers: Sequence[str], *, at: str) -> None:
         self.key = key
-        self.writers = tuple(writers)
+        self.writers: tuple[str, ...] = tuple(writers)
         self.at = at
         super().__init__(
             f"state key {key!r} was written by {' and by '.join(self.writers)}, which meet at {at}; "
@@ -222,7 +222,7 @@ class FillError(DagflowError):
 
     def __init__(self, target: str, invalid: Sequence[InvalidField], *, attempts: int, answer: str) -> None:
         self.target = target
-        self.invalid = tuple(invalid)
+        self.invalid: tuple[InvalidField, ...] = tuple(invalid)
         self.attempts = attempts
         self.answer = answer
         times = "1 answer" if attempts == 1 else f"{attempts} answers"
@@ -263,7 +263,7 @@ class ProcessError(DagflowError):
         self, message: str, *, command: Sequence[str], returncode: int | None = None, stderr: str = ""
     ) -> None:
         super().__init__(message)
-        self.command = tuple(command)
+        self.command: tuple[str, ...] = tuple(command)
         self.returncode = returncode
         self.stderr = stderr
 
@@ -277,7 +277,7 @@ def name_of(fn: object) -> str:
     if isinstance(fn, functools.partial):
         return f"partial({name_of(fn.func)})"
     if isinstance(fn, types.MethodType) and not isinstance(fn.__self__, type):
-        return f"{type(fn.__self__).__name__}.{fn.__name__}"
+        return f"{type(fn.__self__).__name__}.{name_of(fn.__func__).rpartition('.')[2]}"
     name = getattr(fn, "__qualname__", None) or getattr(fn, "__name__", None)
     return str(name).rpartition("<locals>.")[-1] if name else type(fn).__qualname__
 

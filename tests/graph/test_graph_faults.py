@@ -228,7 +228,10 @@ def test_a_field_with_two_sources_is_refused() -> None:
         ("async def __call__(self) -> int: ...", "may return int, which is no node type"),
         ("async def __call__(self) -> None:\n  yield 1", "has a __call__ that yields"),
         ("async def __call__(self, extra) -> None: ...", "has a __call__ parameter 'extra' that nothing can fill"),
-        ("value: 'Missing'\n async def __call__(self) -> None: ...", "N.value: the name 'Missing' in its hint is not known"),
+        (
+            "value: 'Missing'\n async def __call__(self) -> None: ...",
+            "N.value: the name 'Missing' in its hint is not known",
+        ),
         ("pass", "has no __call__; write `async def __call__"),
     ],
 )

@@ -227,14 +227,28 @@ async def test_error_leaves_threads_and_locks_alone() -> None:
 async def test_error_leaves_no_task_behind() -> None:
     """Wherever an error is raised beside and behind a task group, no task of the group is left."""
 
+    outlived: list[bool] = []
+
     async def main() -> None:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(anyio.sleep, 0.001)
-            await anyio.sleep(0.0005)
+        over = False
+
+        async def child() -> None:
+            try:
+                await anyio.sleep(0.01)
+            finally:
+                outlived.append(over)
+
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(child)
+                await anyio.sleep(0.0005)
+        finally:
+            over = True
         await anyio.sleep(0.0005)
 
     async with assert_no_leaks():
         outcomes = [await raise_at(step, LookupError(), main) for step in range(1, 5)]
+    assert not any(outlived)
     assert isinstance(outcomes[0].exception, ExceptionGroup)
     assert outcomes[-1].completed
 

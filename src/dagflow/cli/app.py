@@ -9,7 +9,7 @@ from dagflow.cli.run import run
 
 __all__ = ["app"]
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     help="Run and look at graphs of typed nodes.",
     no_args_is_help=True,
     add_completion=False,

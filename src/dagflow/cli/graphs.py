@@ -21,7 +21,7 @@ from dagflow.graph.graph import Graph
 
 __all__ = ["check", "drawings"]
 
-drawings = typer.Typer(help="Show or draw a graph.", no_args_is_help=True, rich_markup_mode=None)
+drawings: typer.Typer = typer.Typer(help="Show or draw a graph.", no_args_is_help=True, rich_markup_mode=None)
 OutputOption = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there instead of standard output.")
 ]

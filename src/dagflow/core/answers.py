@@ -30,7 +30,7 @@ class InvalidAnswer(Exception):  # it is an answer that is invalid, and never le
     """Raised for an answer that is no valid value; `invalid` has the path and problem of everything wrong."""
 
     def __init__(self, invalid: Iterable[InvalidField]) -> None:
-        self.invalid = tuple(invalid)
+        self.invalid: tuple[InvalidField, ...] = tuple(invalid)
         super().__init__("; ".join(map(str, self.invalid[:20])))
 
 

@@ -59,14 +59,14 @@ class Mark:
         origin: Mark | None = None,
         also: tuple[Mark, ...] = (),
     ) -> None:
-        self.node = node
-        self.k = k
-        self.written = written
-        self.origin = origin or self
-        self.previous = previous
-        self.also = also
+        self.node: int = node
+        self.k: int = k
+        self.written: Any = written
+        self.origin: Mark = origin or self
+        self.previous: Mark | None = previous
+        self.also: tuple[Mark, ...] = also
         if previous is None:
-            self.depth = 0
+            self.depth: int = 0
             self.skip: Mark = self
             return
         self.depth = 1 + max([previous.depth, *(mark.depth for mark in also)]) if also else previous.depth + 1
@@ -86,9 +86,9 @@ class State:
 
     def __init__(self, bits: tuple[int, ...] = (), root: tuple[Any, ...] = (), shift: int = 0) -> None:
         # In pieces: a state differs from the one before it in one bit, and one integer would be copied whole.
-        self.bits = bits
-        self.root = root
-        self.shift = shift
+        self.bits: tuple[int, ...] = bits
+        self.root: tuple[Any, ...] = root
+        self.shift: int = shift
 
     def sees_first(self, key: int) -> bool:
         """Tell whether the first write to a key is seen."""
@@ -177,8 +177,8 @@ class Keys:
     __slots__ = ("first", "initial", "names", "numbers", "reducers")
 
     def __init__(self, reducers: Mapping[str, Reducer], initial: Mapping[str, Any]) -> None:
-        self.reducers = reducers
-        self.initial = dict(initial)
+        self.reducers: Mapping[str, Reducer] = reducers
+        self.initial: dict[str, Any] = dict(initial)
         self.numbers: dict[str, int] = {}
         self.names: list[str] = []
         self.first: list[Slot] = []

@@ -72,9 +72,9 @@ def union_members(hint: Any) -> tuple[Any, ...]:
 def show(hint: Any) -> str:
     """Write a hint the way that its author would: `list[str]`, `Weather | None`."""
     members = union_members(hint)
-    if len(members) > 1:
+    if len(members) != 1:
         return " | ".join(map(show, members))
-    (member,) = members
+    member: Any = members[0]
     if member is types.NoneType:
         return "None"
     if member is ...:
@@ -99,10 +99,10 @@ def is_assignable(source: Any, target: Any) -> bool:
     if target is Any or source is Any or target is object or source == target:
         return True
     sources = union_members(source)
-    if len(sources) > 1:
+    if len(sources) != 1:
         return all(is_assignable(member, target) for member in sources)
     targets = union_members(target)
-    if len(targets) > 1:
+    if len(targets) != 1:
         return any(is_assignable(source, member) for member in targets)
     source, target = sources[0], targets[0]
     if source in (typing.Never, typing.NoReturn):
@@ -186,7 +186,7 @@ def is_instance(value: object, hint: Any, *, deep: bool = False) -> bool:
     """Tell whether `value` fits `hint`; the items of containers are looked at only where `deep` is set."""
     hint = _plain(hint)
     members = union_members(hint)
-    if len(members) > 1:
+    if len(members) != 1:
         return any(is_instance(value, member, deep=deep) for member in members)
     hint = members[0]
     if isinstance(hint, NewType):

@@ -18,7 +18,7 @@ __all__ = ["ByKey", "ByPresence", "by_specificity", "discriminator", "distinct_n
 
 JSON_TYPES = ("object", "array", "string", "integer", "number", "boolean", "null")
 
-JSON_TYPES_OF_KIND = {
+JSON_TYPES_OF_KIND: dict[str, tuple[str, ...]] = {
     "any": JSON_TYPES,
     "object": ("object",),
     "mapping": ("object",),

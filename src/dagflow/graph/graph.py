@@ -64,7 +64,7 @@ class Graph:
         self.schedule: Schedule = schedule
         self.max_concurrency = max_concurrency
         self.max_steps = max_steps
-        self.name = start.__name__
+        self.name: str = start.__name__
         faults: list[str] = []
         self._types = discover(start, namespace or {}, faults)
         faults.extend(graph_faults(self._types, start.__name__))

@@ -34,9 +34,11 @@ class FrontEnd(Protocol):
 
     async def resolve_inputs(self, activation: ActivationContext, target: type[Any]) -> dict[str, Any]:
         """Give the values of a node type's dependency and recall fields."""
+        ...
 
     async def make_node(self, target: type[Any], resolved: dict[str, Any]) -> Any:
         """Make a node that is itself a dependency, from the values of its dependency fields."""
+        ...
 
 
 @attrs.frozen(eq=False)

@@ -71,7 +71,7 @@ class Engine:
     """
 
     def __init__(self, program: Program, run: RunContext, group: TaskGroup, max_steps: int | None) -> None:
-        self.schedule = Schedule(program.plan)
+        self.schedule: Schedule = Schedule(program.plan)
         self._bodies = program.bodies
         self._run = run
         self._group = group
@@ -83,7 +83,7 @@ class Engine:
         }
         self._failed: list[DagflowError] = []
         self._fatal: BaseException | None = None
-        self.failed_first = False
+        self.failed_first: bool = False
         """Whether a failure ended the run, and not a cancellation that it had begun to obey."""
 
     async def drive(self, timeout: float | None) -> None:
@@ -192,9 +192,9 @@ class Engine:
             return await run_isolated(isolated, body.work, activation, context)
         with anyio.CancelScope(deadline=anyio.current_time() + body.timeout) as scope:
             step = await run_isolated(isolated, body.work, activation, context)
-        if scope.cancel_called:  # also where the body swallowed its cancellation
-            raise TimeoutError(f"it passed its timeout of {body.timeout:g} s")
-        return step
+            if not scope.cancel_called:  # it is where the body swallowed its cancellation
+                return step
+        raise TimeoutError(f"it passed its timeout of {body.timeout:g} s")
 
     def _fail(self, activation: Activation, error: BaseException) -> None:
         self.schedule.failed(activation)

@@ -25,7 +25,7 @@ class Flight:
     def __init__(self, *, detached: bool) -> None:
         self.value: Any = None
         self.error: BaseException | None = None
-        self.cancelled = False
+        self.cancelled: bool = False
         self._landed = anyio.Event()
         self._waiters = 0
         self._scope = anyio.CancelScope() if detached else None

@@ -25,7 +25,7 @@ class Journal:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
-        self.congested = False
+        self.congested: bool = False
         # `anyio.current_time` looks its event loop up anew at each call; events are recorded too often for that.
         self._clock = current_token().backend_class.current_time
         self._began = self._clock()

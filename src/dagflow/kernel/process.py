@@ -138,11 +138,11 @@ class Child:
     def __init__(self, command: Sequence[str], popen: subprocess.Popen[bytes], grace: float) -> None:
         assert popen.stdin is not None
         assert popen.stdout is not None
-        self.command = tuple(command)
-        self.pid = popen.pid
-        self.stdin = PipeSender(popen.stdin)
-        self.stdout = PipeReceiver(popen.stdout)
-        self.stderr = None if popen.stderr is None else PipeReceiver(popen.stderr)
+        self.command: tuple[str, ...] = tuple(command)
+        self.pid: int = popen.pid
+        self.stdin: PipeSender = PipeSender(popen.stdin)
+        self.stdout: PipeReceiver = PipeReceiver(popen.stdout)
+        self.stderr: PipeReceiver | None = None if popen.stderr is None else PipeReceiver(popen.stderr)
         self._popen = popen
         self._grace = grace
         self._pidfd = open_pidfd(popen.pid)
@@ -265,7 +265,7 @@ class WholeOutput:
     """Collects everything, up to a bound: half of an answer is no answer."""
 
     def __init__(self, command: Sequence[str], limit: int) -> None:
-        self.data = bytearray()
+        self.data: bytearray = bytearray()
         self._command = command
         self._limit = limit
 
@@ -283,7 +283,7 @@ class LastOutput:
     """Keeps the last `keep` bytes, and hands everything on to a listener if there is one."""
 
     def __init__(self, keep: int, listener: Listener | None) -> None:
-        self.data = bytearray()
+        self.data: bytearray = bytearray()
         self._keep = keep
         self._listener = listener
 

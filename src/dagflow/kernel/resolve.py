@@ -322,9 +322,9 @@ class _Resolution:
             return await self._invoke(call, context.copy())
         with anyio.CancelScope(deadline=anyio.current_time() + timeout) as scope:
             value = await self._invoke(call, context.copy())
-        if scope.cancel_called:  # also where the call swallowed its cancellation
-            raise TimeoutError(f"no value within its timeout of {timeout:g} s")
-        return value
+            if not scope.cancel_called:  # it is where the call swallowed its cancellation
+                return value
+        raise TimeoutError(f"no value within its timeout of {timeout:g} s")
 
     async def _invoke(self, call: Call, context: Context) -> Any:
         resolver, fn = self._resolver, call.fn

@@ -25,6 +25,11 @@ from dagflow.kernel.resources import Resources
 __all__ = ["Run", "RunSettings"]
 
 
+def _check_timeout(settings: object, attribute: object, value: float | None) -> None:
+    if value is not None and value <= 0:
+        raise ValueError(f"timeout must be a number of seconds above 0, not {value}")
+
+
 @attrs.frozen(kw_only=True, eq=False)
 class RunSettings:
     """What a caller may set for one run; `timeout` is in seconds."""
@@ -34,12 +39,7 @@ class RunSettings:
     schedule: Schedule = "levels"
     max_concurrency: int | None = None
     max_steps: int | None = 100
-    timeout: float | None = attrs.field(default=None)
-
-    @timeout.validator
-    def _check_timeout(self, attribute: object, value: float | None) -> None:
-        if value is not None and value <= 0:
-            raise ValueError(f"timeout must be a number of seconds above 0, not {value}")
+    timeout: float | None = attrs.field(default=None, validator=_check_timeout)
 
 
 class Run:
@@ -55,9 +55,9 @@ class Run:
         self._settings = settings
         self._parent = parent = current_activation()
         if parent is None:
-            self.journal = Journal()
-            self.id = secrets.token_hex(6)
-            self.lm = settings.lm
+            self.journal: Journal = Journal()
+            self.id: str = secrets.token_hex(6)
+            self.lm: Any = settings.lm
         else:
             self.journal = parent.run.journal
             self.id = parent.nested_run_id(program.name)

@@ -189,7 +189,7 @@ class Counter:
     def __init__(self, step: int, act: Callable[[], object]) -> None:
         if step < 1:
             raise ValueError(f"steps count from 1, got {step}")
-        self.left = step
+        self.left: int = step
         self.act = act
         self.sees_this_task = False
 

@@ -36,12 +36,12 @@ class Mesh:
         downward: Sequence[tuple[int, int] | None],
         layer_of: Sequence[int],
     ) -> None:
-        self.boxes = len(sizes)
+        self.boxes: int = len(sizes)
         self.sizes = sizes
-        self.layer_of = list(layer_of)
-        self.left = [width / 2 for width, _ in sizes]
-        self.right = list(self.left)
-        self.height = [height for _, height in sizes]
+        self.layer_of: list[int] = list(layer_of)
+        self.left: list[float] = [width / 2 for width, _ in sizes]
+        self.right: list[float] = list(self.left)
+        self.height: list[float] = [height for _, height in sizes]
         self.above: list[list[int]] = [[] for _ in sizes]
         self.below: list[list[int]] = [[] for _ in sizes]
         self.chains: list[list[int]] = [[] for _ in links]
@@ -50,7 +50,7 @@ class Mesh:
         self.layers: list[list[int]] = [[] for _ in range(max(self.layer_of) + 1)]
         for vertex in self._by_first_visit():
             self.layers[self.layer_of[vertex]].append(vertex)
-        self.position = [0] * len(self.layer_of)
+        self.position: list[int] = [0] * len(self.layer_of)
         for layer in self.layers:
             self.place(layer)
 
