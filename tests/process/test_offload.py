@@ -14,9 +14,12 @@ from typing import Any
 import anyio
 import psutil
 import pytest
+from anyio.to_thread import current_default_thread_limiter
 
+from dagflow import resolve_dep
+from dagflow.core.importable import refusal
 from dagflow.errors import ProcessError
-from dagflow.kernel.offload import in_process, in_thread, refusal
+from dagflow.kernel.offload import in_process
 from dagflow.kernel.process import run_process
 from dagflow.testing.leaks import assert_no_leaks
 
@@ -73,16 +76,16 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 async def test_thread_runs_with_the_callers_context() -> None:
-    """A function runs in another thread, with the caller's context variables, under its limiter."""
-    limiter = anyio.CapacityLimiter(1)
+    """A sync dependency runs in another thread, with the caller's context variables, under anyio's limiter."""
+    limiter = current_default_thread_limiter()
     colour = contextvars.ContextVar("colour", default="none")
     colour.set("red")
 
-    def look(number: int) -> tuple[int, str, bool, float]:
-        return number, colour.get(), threading.current_thread() is threading.main_thread(), limiter.borrowed_tokens
+    def look() -> tuple[str, bool, float]:
+        return colour.get(), threading.current_thread() is threading.main_thread(), limiter.borrowed_tokens
 
-    async with assert_no_leaks(limiter):
-        assert (1, "red", False, 1) == await in_thread(look, 1, limiter=limiter)
+    async with assert_no_leaks():
+        assert ("red", False, 1) == await resolve_dep(look, namespace=globals())
 
 
 async def test_cancelled_thread_is_waited_for() -> None:
@@ -97,7 +100,7 @@ async def test_cancelled_thread_is_waited_for() -> None:
 
     started = anyio.Event()
     async with assert_no_leaks(), anyio.create_task_group() as tasks:
-        tasks.start_soon(functools.partial(in_thread, work, limiter=anyio.CapacityLimiter(1)))
+        tasks.start_soon(resolve_dep, work)
         await started.wait()
         tasks.cancel_scope.cancel()
         release.set()

@@ -218,16 +218,18 @@ def test_branches_that_wrote_one_key_conflict_where_they_meet() -> None:
 
 
 def test_of_one_nodes_writes_the_highest_k_counts() -> None:
-    """What a loop sends out each turn does not conflict where it is collected."""
-    driver = Driver({"h": "hs", "s": "j", "j": ""}, "h")
+    """What a loop sends out each turn does not conflict where it is collected, nor later where one of it is seen."""
+    driver = Driver({"h": "hs", "s": "jz", "j": "", "z": ""}, "hj")
     driver.start()
     driver.over("h#1", "hs")
-    driver.over("h#2", "hs")
-    driver.over("h#3", "s")
-    for identity in ("s#2", "s#3", "s#1"):
-        driver.over(identity, "j", x=identity)
-    assert {"x": "s#3"} == driver.schedule.final_state() | {}
-    assert "" == driver.parents("h#1")
+    driver.over("h#2", "s")
+    driver.over("s#2", "j", x="s#2")
+    assert "j#1 z#1" == driver.over("s#1", "jz", x="s#1")
+    assert ("s#1 s#2", {"x": "s#2"}) == (driver.parents("j#1"), driver.view("j#1"))
+    assert {"x": "s#1"} == driver.view("z#1")
+    driver.over("z#1")
+    driver.over("j#1", x="j#1")
+    assert {"x": "j#1"} == driver.schedule.final_state(), "j has overwritten what z has seen"
 
 
 def test_a_reducer_folds_the_history_of_the_first_parent_then_what_the_second_adds() -> None:

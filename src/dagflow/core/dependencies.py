@@ -264,7 +264,7 @@ def _option_faults(fn: Fn, marker: Dep, callee: Callee) -> Iterable[str]:
     if marker.offload == "process":
         reason = refusal(fn)
         if reason is not None:
-            yield reason
+            yield f'{name} cannot have offload="process": {reason}'
     elif marker.timeout is not None:
         yield (
             f"{name} is a sync function with a timeout, but a thread cannot be stopped; "

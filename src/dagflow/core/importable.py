@@ -1,47 +1,69 @@
-"""Telling whether another process could import a callable, and how to name it there."""
+"""Telling whether another process could import a callable, and where our own main module comes from."""
 
 from __future__ import annotations
 
 import functools
+import inspect
 import sys
-import types
 from collections.abc import Callable
+from types import MethodType
 from typing import Any
 
-from dagflow.errors import name_of
+__all__ = ["main_origin", "refusal"]
 
-__all__ = ["refusal"]
+REFERENCE = "a process of its own finds a function by the name of its module and its own"
 
 
-def refusal(fn: Callable[..., Any]) -> str | None:
-    """Say why `fn` cannot be run in another process, or `None` if it can.
+def refusal(function: Callable[..., Any]) -> str | None:
+    """Say why another process cannot be given a function, and what to do; `None` if it can.
 
-    A function travels by the name that it can be imported under, so that lambdas, functions inside functions
-    and what was typed into a REPL cannot go.
+    It looks at the function alone and starts nothing, so that a graph can ask while it is built. Arguments
+    and the state of bound objects are only seen when they are sent.
     """
-    if isinstance(fn, functools.partial):
-        return refusal(fn.func)
-    if isinstance(fn, types.MethodType):
-        return refusal(fn.__self__ if isinstance(fn.__self__, type) else type(fn.__self__))
-    name, qualified = name_of(fn), getattr(fn, "__qualname__", None)
-    module = sys.modules.get(getattr(fn, "__module__", None) or "")
-    if qualified is None:
-        return refusal(type(fn))
-    if "<lambda>" in qualified:
-        return f"{name} is a lambda, which no other process can import; make it a function of a module"
-    if "<locals>" in qualified:
-        return f"{name} is defined inside a function, where no other process finds it; move it to a module"
-    if module is None:
-        return f"{name} belongs to no module that another process could import; move it to one"
-    if module.__name__ == "__main__" and getattr(module, "__file__", None) is None:
-        return f"{name} was typed into a REPL or notebook, which no other process can import; move it to a module"
-    if _find(module, qualified) is not fn:
-        return f"{module.__name__}.{qualified} is not {name} itself (a decorator hides it?), so it cannot be imported"
+    if is_async(function):
+        return "it is async; a process of its own is for sync functions, await this one where it is"
+    if isinstance(function, functools.partial):
+        return refusal(function.func)
+    if isinstance(function, MethodType):
+        owner = function.__self__
+        return unreachable(owner if isinstance(owner, type) else type(owner))
+    if hasattr(function, "__qualname__"):
+        return unreachable(function)
+    return unreachable(type(function))
+
+
+def is_async(function: Callable[..., Any]) -> bool:
+    call = getattr(function, "__call__", None)
+    return any(
+        inspect.iscoroutinefunction(candidate) or inspect.isasyncgenfunction(candidate)
+        for candidate in (function, call)
+    )
+
+
+def unreachable(thing: Any) -> str | None:
+    """Say why a function or class cannot be found by name in another process."""
+    module, name = getattr(thing, "__module__", None), thing.__qualname__
+    if name.endswith("<lambda>"):
+        return f"it is a lambda, and {REFERENCE}; use `def` at the top level of a module"
+    if "<locals>" in name:
+        return f"{name} is defined inside a function, and {REFERENCE}; move it to the top level of a module"
+    if module is None:  # a method of a builtin type: pickle knows how
+        return None
+    if module == "__main__" and main_origin() == (None, None):
+        return f"it was typed into an interactive session, and {REFERENCE}; put it into a module"
+    found: Any = sys.modules.get(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if found is not thing:
+        return f"{module}.{name} is not this object, and {REFERENCE}; give it a name of its own there"
     return None
 
 
-def _find(module: object, qualified: str) -> object:
-    found: object = module
-    for part in qualified.split("."):
-        found = getattr(found, part, None)
-    return found
+def main_origin() -> tuple[str | None, str | None]:
+    """Return the name under which `python -m` found the main module, or the path of its file."""
+    main = sys.modules["__main__"]
+    spec = getattr(main, "__spec__", None)
+    if spec is not None:
+        return spec.name, None
+    path = getattr(main, "__file__", None)
+    return None, None if path is None else str(path)

@@ -16,12 +16,20 @@ must be left in the task that entered them.
 
 from __future__ import annotations
 
-import functools
-import inspect
 import math
 import types
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Coroutine, Generator, Iterable
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Iterator,
+)
 from contextvars import copy_context
 from typing import Any, Final, Generic, Literal, TypeVar, cast, overload
 
@@ -32,7 +40,7 @@ from anyio.lowlevel import checkpoint
 
 from dagflow.errors import describe, name_of
 from dagflow.kernel.cancellation import is_cancellation, never_wrapped
-from dagflow.kernel.isolation import resume
+from dagflow.kernel.isolation import NotAsync, coroutine_function, resume
 
 __all__ = ["ConcurrentMap", "MapResult", "map_concurrent"]
 
@@ -113,7 +121,7 @@ def map_concurrent(
     when results are asked for outside the block or by two tasks at once, and when the block is left in another task
     than the one that entered it.
     """
-    call = _coroutine_function(fn)
+    call = coroutine_function(fn)
     if not isinstance(items, (Iterable, AsyncIterable)):
         raise TypeError(f"map_concurrent takes an iterable or async iterable of items, not {items!r}")
     if isinstance(limit, bool) or not isinstance(limit, int):
@@ -181,7 +189,7 @@ class ConcurrentMap(Generic[Item, Result]):
         self._context = copy_context()  # each item gets a copy
         self._source_context = copy_context()  # a generator keeps what it sets, whichever worker pulls
         if not self._lazy:
-            self._source = self._source_context.run(iter, self._items)
+            self._source: Iterator[Item] = self._source_context.run(iter, cast("Iterable[Item]", self._items))
         self._group = await anyio.create_task_group().__aenter__()
         self._entered = True
         if self._lazy:
@@ -356,10 +364,7 @@ class ConcurrentMap(Generic[Item, Result]):
         """Make a failure a result, or raise it with a note of where it came from."""
         if is_cancellation(error):
             raise error
-        if isinstance(error, anyio.get_cancelled_exc_class()):
-            # Raised as it is it would look like the caller's own cancellation, and vanish in a task group.
-            stray, error = error, RuntimeError(f"something that {self._name} awaited was cancelled")
-            error.__cause__ = stray
+        error = _no_look_alike(error, self._name)
         if self._collect and isinstance(error, Exception) and not isinstance(error, NotAsync):
             return MapResult(index, item, error=error)
         error.add_note(f"item {index} of map_concurrent({self._name})")
@@ -371,7 +376,7 @@ class ConcurrentMap(Generic[Item, Result]):
         if isinstance(error, BaseExceptionGroup):  # trio mixes cancellations and failures in one group
             error = error.split(anyio.get_cancelled_exc_class())[1] or error
         if not is_cancellation(error):
-            self._failures.append(error)
+            self._failures.append(_no_look_alike(error, "the source of items"))
             self._group.cancel_scope.cancel()
         elif anyio.current_effective_deadline() != -math.inf:  # on asyncio, anyone may cancel any task
             self._stray = error
@@ -400,24 +405,25 @@ class ConcurrentMap(Generic[Item, Result]):
         The scope that shields the closing is there from the beginning: one that is opened around the closing alone
         would not nest with one that a generator holds.
         """
+        source = aiter(cast("AsyncIterable[Item]", self._items))
         try:
             with anyio.CancelScope() as scope:
                 try:
-                    await self._pull_while_room()
+                    await self._pull_while_room(source)
                 except Exception as error:
                     self._exhaust(error)
                 finally:
-                    if isinstance(self._items, AsyncGenerator):
+                    if isinstance(source, AsyncGenerator):
                         scope.deadline = anyio.current_time() + CLOSE_WAIT
                         scope.shield = True
-                        await self._items.aclose()
+                        await source.aclose()
         except BaseException as error:
             self._end(error)
             if is_cancellation(error):
                 raise
 
-    async def _pull_while_room(self) -> None:
-        async for item in cast("AsyncIterable[Item]", self._items):
+    async def _pull_while_room(self, source: AsyncIterator[Item]) -> None:
+        async for item in source:
             self._pulled += 1
             self._fed.append(item)
             self._call_worker()
@@ -433,50 +439,19 @@ class ConcurrentMap(Generic[Item, Result]):
 
     def _close_source(self) -> None:
         """Close a sync generator, and keep the error of a source that nobody has been told of."""
-        if isinstance(self._items, Generator):
+        if not self._lazy and isinstance(self._source, Generator):
             try:
-                self._source_context.run(self._items.close)
+                self._source_context.run(self._source.close)
             except Exception as error:
                 self._failures.append(error)
         if self._source_error is not None:
             self._failures.append(self._source_error)
 
 
-class NotAsync(TypeError):
-    """Raised for a sync function that was found out by its result: a mistake, and no failure of one item."""
-
-
-def _coroutine_function(fn: Callable[[Any], Awaitable[Any]]) -> Callable[[Any], Coroutine[Any, Any, Any]]:
-    """Give `fn` itself if calling it only makes a coroutine, else a coroutine function around it."""
-    if not callable(fn):
-        raise TypeError(f"map_concurrent takes an async function, not {fn!r}")
-    flags = _code_flags(fn)
-    if flags & inspect.CO_COROUTINE:
-        return cast("Callable[[Any], Coroutine[Any, Any, Any]]", fn)
-    wrong = ""
-    if flags & inspect.CO_ASYNC_GENERATOR:
-        wrong = "an async generator function"
-    elif flags & inspect.CO_GENERATOR and not flags & inspect.CO_ITERABLE_COROUTINE:
-        wrong = "a generator function"
-    elif isinstance(fn, type) and not issubclass(fn, Awaitable):
-        wrong = "a class"
-    if wrong:
-        raise TypeError(f"map_concurrent takes an async function, and {name_of(fn)} is {wrong}; wrap it in one")
-
-    async def call(item: Any) -> Any:
-        awaitable = fn(item)
-        if not inspect.isawaitable(awaitable):
-            raise NotAsync(f"{name_of(fn)} returned {awaitable!r}, which cannot be awaited; make it an async function")
-        return await awaitable
-
-    return call
-
-
-def _code_flags(fn: Any) -> int:
-    """The flags of the code that a call of `fn` enters first; 0 where it is not Python code."""
-    while isinstance(fn, functools.partial):
-        fn = fn.func
-    if not isinstance(fn, (types.FunctionType, types.MethodType)):
-        fn = getattr(type(fn), "__call__", fn)
-    code = getattr(fn, "__code__", None)
-    return code.co_flags if code is not None else 0
+def _no_look_alike(error: BaseException, awaiting: str) -> BaseException:
+    """Stand in for a cancellation that was not the task's own: raised, it would vanish in the caller's task group."""
+    if not isinstance(error, anyio.get_cancelled_exc_class()):
+        return error
+    failure = RuntimeError(f"something that {awaiting} awaited was cancelled")
+    failure.__cause__ = error
+    return failure

@@ -1,41 +1,25 @@
-"""Run sync functions off the event loop: in a worker thread, or in a child process that can be killed."""
+"""Run sync functions in a child process of our own, which can be killed."""
 
 from __future__ import annotations
 
-import functools
-import inspect
 import io
 import os
 import pickle
 import sys
 from collections.abc import Callable
-from types import MethodType
-from typing import Any, ParamSpec, TypeVar, TypeVarTuple
+from typing import Any, ParamSpec, TypeVar
 
 import attrs
-from anyio import CapacityLimiter
-from anyio.to_thread import run_sync
 
-from dagflow.errors import ProcessError
+from dagflow.core.importable import main_origin, refusal
+from dagflow.errors import ProcessError, name_of
 from dagflow.kernel import offload_child
 from dagflow.kernel.process import WholeOutput, communicate, describe_exit, open_child
 
-__all__ = ["in_process", "in_thread", "refusal"]
+__all__ = ["in_process"]
 
 T = TypeVar("T")
 P = ParamSpec("P")
-Ts = TypeVarTuple("Ts")
-
-REFERENCE = "a process of its own finds a function by the name of its module and its own"
-
-
-async def in_thread(function: Callable[[*Ts], T], *args: *Ts, limiter: CapacityLimiter) -> T:
-    """Call a sync function in a worker thread, with the caller's context variables, and return its result.
-
-    It waits for a token of `limiter`. A thread cannot be stopped: once the function runs, cancellation and
-    deadlines wait until it returns. Use `in_process` for work that must be killable.
-    """
-    return await run_sync(function, *args, limiter=limiter)
 
 
 async def in_process(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -48,7 +32,8 @@ async def in_process(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     standard error, and its standard input is empty.
 
     Raises what the function raises, with the child's traceback as a note; `ProcessError` when the function
-    cannot be sent (see `refusal`), its arguments, result or exception cannot be pickled, or the child dies.
+    cannot be sent (`dagflow.core.importable` says why), its arguments, result or exception cannot be pickled, or
+    the child dies.
     Cancellation ends the child: TERM, a few seconds, KILL.
     """
     name = name_of(function)
@@ -77,24 +62,6 @@ async def in_process(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
         ) from error
     result: T = answer.unpack(name, command, returncode)
     return result
-
-
-def refusal(function: Callable[..., Any]) -> str | None:
-    """Say why `in_process` cannot call a function, and what to do; `None` if it can.
-
-    It looks at the function alone and starts nothing, so that a graph can ask while it is built. Arguments
-    and the state of bound objects are only seen when they are sent.
-    """
-    if is_async(function):
-        return "it is async; a process of its own is for sync functions, await this one where it is"
-    if isinstance(function, functools.partial):
-        return refusal(function.func)
-    if isinstance(function, MethodType):
-        owner = function.__self__
-        return unreachable(owner if isinstance(owner, type) else type(owner))
-    if hasattr(function, "__qualname__"):
-        return unreachable(function)
-    return unreachable(type(function))
 
 
 @attrs.frozen
@@ -140,49 +107,9 @@ class Unpickler(pickle.Unpickler):
         return super().find_class("__main__" if module == offload_child.MAIN else module, name)
 
 
-def is_async(function: Callable[..., Any]) -> bool:
-    call = getattr(function, "__call__", None)
-    return any(
-        inspect.iscoroutinefunction(candidate) or inspect.isasyncgenfunction(candidate)
-        for candidate in (function, call)
-    )
-
-
-def unreachable(thing: Any) -> str | None:
-    """Say why a function or class cannot be found by name in another process."""
-    module, name = getattr(thing, "__module__", None), thing.__qualname__
-    if name.endswith("<lambda>"):
-        return f"it is a lambda, and {REFERENCE}; use `def` at the top level of a module"
-    if "<locals>" in name:
-        return f"{name} is defined inside a function, and {REFERENCE}; move it to the top level of a module"
-    if module is None:  # a method of a builtin type: pickle knows how
-        return None
-    if module == "__main__" and main_origin() == (None, None):
-        return f"it was typed into an interactive session, and {REFERENCE}; put it into a module"
-    found: Any = sys.modules.get(module)
-    for part in name.split("."):
-        found = getattr(found, part, None)
-    if found is not thing:
-        return f"{module}.{name} is not this object, and {REFERENCE}; give it a name of its own there"
-    return None
-
-
 def main_module(call: bytes) -> tuple[str | None, str | None]:
     """Tell a child where the main module comes from, if the call names it: running it again costs time."""
-    return main_origin() if b"__main__" in call else (None, None)
-
-
-def main_origin() -> tuple[str | None, str | None]:
-    """Return the name under which `python -m` found the main module, or the path of its file."""
-    main = sys.modules["__main__"]
-    spec = getattr(main, "__spec__", None)
-    if spec is not None:
-        return spec.name, None
-    path = getattr(main, "__file__", None)
-    return None, None if path is None else os.path.abspath(path)
-
-
-def name_of(function: Callable[..., Any]) -> str:
-    while isinstance(function, functools.partial):
-        function = function.func
-    return getattr(function, "__qualname__", None) or type(function).__qualname__
+    if b"__main__" not in call:
+        return None, None
+    name, path = main_origin()
+    return name, None if path is None else os.path.abspath(path)
