@@ -279,7 +279,7 @@ def name_of(fn: object) -> str:
     if isinstance(fn, types.MethodType) and not isinstance(fn.__self__, type):
         return f"{type(fn.__self__).__name__}.{name_of(fn.__func__).rpartition('.')[2]}"
     name = getattr(fn, "__qualname__", None) or getattr(fn, "__name__", None)
-    return str(name).rpartition("<locals>.")[-1] if name else type(fn).__qualname__
+    return str(name).rpartition("<locals>.")[-1] if name else str(type(fn).__qualname__)
 
 
 def describe(exception: BaseException) -> str:

@@ -87,9 +87,7 @@ def having(kind: str) -> list[Path]:
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @pytest.mark.parametrize("page", having("python"), ids=name_of)
 @pytest.mark.slow
-def test_examples_run_and_print_what_the_page_says(
-    page: Path, backend: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_examples_run_and_print_what_the_page_says(page: Path, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every example runs, in the order of its page, and prints what the page says."""
     module = ModuleType(f"page_{page.stem.replace('-', '_')}")
     monkeypatch.setitem(sys.modules, module.__name__, module)  # where forward references are looked up

@@ -164,10 +164,10 @@ def differences(one: State, other: State) -> Iterator[int]:
 def lies_behind(old: Mark, new: Mark) -> bool:
     """Tell whether `old` is `new` or can be reached from it by links to the previous mark."""
     depth = old.depth
-    mark = new
+    mark: Any = new  # a depth above another has a previous mark, which no type checker can see
     while mark.depth > depth:
         skip = mark.skip
-        mark = skip if skip.depth >= depth else mark.previous  # type: ignore[assignment]  # depth > 0 has one
+        mark = skip if skip.depth >= depth else mark.previous
     return mark is old
 
 
