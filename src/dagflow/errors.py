@@ -186,7 +186,7 @@ class RunTimeout(RunError, TimeoutError):
 
 
 class StateConflict(RunError):
-    """Raised when branches that meet wrote different values for one state key that has no reducer.
+    """Raised when branches that meet wrote one state key that has no reducer, whatever the values.
 
     `key` is the state key and `writers` are the activations whose writes conflict.
     """

@@ -23,7 +23,8 @@ Where several states meet, only keys whose slots differ need more work than the 
   Writes of different nodes are a `StateConflict`.
 - A key with a reducer is folded over the writes in the order of the first state, then what the second adds, and
   so on. Links are then the order of the fold, and a write that is folded in again gets a mark of its own, which
-  names the original as its `origin`.
+  names the original as its `origin`. This takes time in proportion to what the folds do not have in common from
+  their beginning on: little after a fork, all of both where two histories began apart.
 
 Marks do not hold folded values, so a list that grows by a reducer is not kept once for each of its lengths.
 """

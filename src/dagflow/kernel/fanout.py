@@ -121,7 +121,8 @@ def map_concurrent(
     when results are asked for outside the block or by two tasks at once, and when the block is left in another task
     than the one that entered it.
     """
-    call = coroutine_function(fn)
+    if not callable(fn):
+        raise TypeError(f"map_concurrent takes an async function, not {fn!r}")
     if not isinstance(items, (Iterable, AsyncIterable)):
         raise TypeError(f"map_concurrent takes an iterable or async iterable of items, not {items!r}")
     if isinstance(limit, bool) or not isinstance(limit, int):
@@ -130,6 +131,7 @@ def map_concurrent(
         raise ValueError(f"limit must be at least 1, not {limit!r}")
     if on_error not in ("raise", "collect"):
         raise ValueError(f"on_error must be 'raise' or 'collect', not {on_error!r}")
+    call = coroutine_function(fn)
     return ConcurrentMap(call, items, limit, ordered=ordered, collect=on_error == "collect", name=name_of(fn))
 
 

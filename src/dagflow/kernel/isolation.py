@@ -70,8 +70,6 @@ def coroutine_function(fn: Callable[..., Awaitable[T]]) -> Callable[..., Corouti
     Raises `NotAsync` for a callable that is seen not to be async. One that is known only by its result raises it
     when it is awaited.
     """
-    if not callable(fn):
-        raise NotAsync(f"an async function is needed, not {fn!r}")
     flags = _code_flags(fn)
     if flags & inspect.CO_COROUTINE:
         return cast("Callable[..., Coroutine[Any, Any, T]]", fn)
