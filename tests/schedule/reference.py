@@ -33,15 +33,13 @@ class Reference:
         self.counts: dict[str, int] = {}
         self.ends: list[Act] = []
         self.loops = list(self.find_loops(set(edges)))
-        self.root = Act("", 1, [])
-        self.starts = starts
+        self.root, self.starts = Act("", 1, []), starts
 
     def walk(self, start: str, inside: set[str]) -> set[str]:
         """What can be started from `start` by ways that start nodes of `inside` only."""
         question = (start, frozenset(inside))
         if question not in self.walks:  # the answer depends on the graph alone, and is asked for all the time
-            found = self.walks[question] = set()
-            pending = [start]
+            found, pending = self.walks.setdefault(question, set()), [start]
             while pending:
                 new = {m for m in self.edges[pending.pop()] if m in inside} - found
                 found |= new
@@ -61,17 +59,13 @@ class Reference:
         """Whether something live can still reach a waiting join in this turn."""
         heads = next((h for loop, h in self.loops if node in h), {node})
         barred = {m for loop, h in self.loops if node in loop and node not in h for m in h}
-        for head in heads:
-            for live in [*(a.node for a in self.live), *(w for w in self.waiting if w not in heads | barred)]:
-                steps = {m for n in {live} | self.walk(live, set(self.edges) - barred - heads) for m in self.edges[n]}
-                if head in steps:
-                    return True
-        return False
+        live = {a.node for a in self.live} | {w for w in self.waiting if w not in heads | barred}
+        begun = {n for a in live for n in self.walk(a, set(self.edges) - barred - heads)} | live
+        return any(heads & set(self.edges[n]) for n in begun)
 
     def settle(self) -> list[Act]:
-        ready = [node for node in self.waiting if not self.blocked(node)]
         begun = []
-        for node in ready:
+        for node in [node for node in self.waiting if not self.blocked(node)]:
             parents = sorted(self.waiting.pop(node), key=lambda a: (self.rank(a), a.k))
             self.counts[node] = self.counts.get(node, 0) + 1
             begun.append(self.begin(node, self.counts[node], parents))
@@ -81,10 +75,9 @@ class Reference:
         return self.order.index(act.node) if act.node else -1
 
     def begin(self, node: str, k: int, parents: list[Act]) -> Act:
-        act = Act(node, k, parents)
-        self.meet(act, parents)
-        self.live.append(act)
-        return act
+        self.live.append(Act(node, k, parents))
+        self.meet(self.live[-1], parents)
+        return self.live[-1]
 
     def meet(self, act: Act, parents: list[Act]) -> None:
         for parent in parents:
@@ -115,14 +108,11 @@ class Reference:
         return [self.begin(node, k, [parent])]
 
     def finish(self, act: Act, targets: list[str], writes: dict[str, Any]) -> list[Act]:
-        own = [(act.node, act.k, key, value) for key, value in writes.items()]
-        act.after = act.seen + own
-        act.newest = act.newest | {write[2]: write for write in own}
+        own = {key: (act.node, act.k, key, value) for key, value in writes.items()}
+        act.after, act.newest = act.seen + list(own.values()), act.newest | own
         begun = [new for target in targets for new in self.reach(target, act)]
-        if act in self.live:
-            self.live.remove(act)
-        if not targets:
-            self.ends.append(act)
+        self.live = [a for a in self.live if a is not act]
+        self.ends += [] if targets else [act]
         return begun + self.settle()
 
     def start(self, writes: dict[str, Any]) -> list[Act]:

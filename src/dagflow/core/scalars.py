@@ -13,12 +13,12 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["READERS", "Mismatch", "describe_json", "write_scalar"]
+__all__ = ["JSON_NAMES", "READERS", "Mismatch", "describe_json", "write_scalar"]
 
 _DURATION = re.compile(
     r"(?P<sign>-?)P(?:(?P<days>\d+)D)?(?:T(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+(?:\.\d+)?)S)?)?"
 )
-_NAMES: dict[type, str] = {
+JSON_NAMES: dict[type, str] = {
     dict: "object",
     list: "array",
     str: "string",
@@ -35,7 +35,7 @@ class Mismatch(ValueError):
 
 def describe_json(value: Any) -> str:
     """Name the JSON type of a value, with the value itself where it is short."""
-    name = _NAMES.get(type(value), type(value).__name__)
+    name = JSON_NAMES.get(type(value), type(value).__name__)
     if value is None or isinstance(value, (dict, list)):
         return name
     text = repr(value)

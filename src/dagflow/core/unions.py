@@ -5,13 +5,13 @@ from __future__ import annotations
 import enum
 import functools
 import pathlib
-import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, get_args, get_origin
 
 import attrs
 
 from dagflow.core import hints
+from dagflow.core.scalars import JSON_NAMES
 from dagflow.core.shapes import SCALARS, ObjectField, alias_value, enum_form, kind_of, object_fields, peel
 
 __all__ = ["ByKey", "ByPresence", "by_specificity", "discriminator", "distinct_names", "json_types", "union_objects"]
@@ -97,15 +97,7 @@ def json_types(hint: Any) -> frozenset[str]:
 
 def json_type(value: Any) -> str:
     """The JSON type of a parsed JSON value; an integer is told apart from other numbers."""
-    return {
-        dict: "object",
-        list: "array",
-        str: "string",
-        bool: "boolean",
-        int: "integer",
-        float: "number",
-        types.NoneType: "null",
-    }[type(value)]
+    return JSON_NAMES[type(value)]
 
 
 def literal_form(value: Any) -> Any:
