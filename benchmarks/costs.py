@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
-from inspect import signature
 from typing import Any
 
 from benchmarks.section import FLAT, Section, Table, Verdict, at_most
@@ -18,18 +17,18 @@ def schedule(*, short: bool) -> Section:
 
 
 def fanout(*, short: bool) -> Section:
-    return _section("fanout_cost", "Fan-out", short=short)
+    # A million items take a quarter of an hour: `python -m benchmarks.fanout_cost` measures them.
+    return _section("fanout_cost", "Fan-out", short=short, items=100_000, repeats=3)
 
 
-def _section(module: str, title: str, *, short: bool) -> Section:
+def _section(module: str, title: str, *, short: bool, **size: int) -> Section:
     """Call `measure` of a module, which gives a mapping for each row; a module that is not there is skipped."""
     try:
         found = import_module(f"benchmarks.{module}")
     except ImportError as error:
         print(f"skipped {title}: {error}", flush=True)
         return Section(title, f"Not measured: {error}.")
-    options = {"short": short} if "short" in signature(found.measure).parameters else {}
-    rows: Rows = found.measure(**options)
+    rows: Rows = found.measure(**size, short=short)
     header = list(dict.fromkeys(key for row in rows for key in row))
     table = Table(header, [[_text(row.get(key, "-")) for key in header] for row in rows])
     verdicts = list(_verdicts(rows)) if module == "schedule_cost" else []
