@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from typing import Any, Final, Literal
 
 from dagflow.core.hints import show
@@ -223,6 +222,8 @@ class Graph:
         faults = []
         for fn in overrides:
             if fn not in known:
+                from difflib import get_close_matches  # only a mistake needs it
+
                 near = get_close_matches(name_of(fn), names, 1)
                 suggestion = f"; did you mean {near[0]}?" if near else ""
                 faults.append(f"deps overrides {name_of(fn)}, which no node depends on{suggestion}")

@@ -7,7 +7,6 @@ from typing import Any
 
 import attrs
 
-from dagflow.core import folds
 from dagflow.core.node import Node
 from dagflow.events import Event
 from dagflow.types import Outcome, Span, Timeline, Usage
@@ -32,16 +31,22 @@ class GraphResult:
     @cached_property
     def usage(self) -> Usage:
         """What the language models of the run used, in total."""
+        from dagflow.core import folds  # a run that nobody asks about needs none of them
+
         return folds.usage(self.events)
 
     @cached_property
     def usage_by_node(self) -> dict[str, Usage]:
         """What the language models used, by the name of the node that asked."""
+        from dagflow.core import folds
+
         return folds.usage_by_node(self.events)
 
     @cached_property
     def timeline(self) -> Timeline:
         """When each node, dependency and model call ran, in seconds since the run began."""
+        from dagflow.core import folds
+
         return folds.timeline(self.events)
 
     @property

@@ -28,7 +28,8 @@ class NotAsync(TypeError):
 async def run_isolated(context: Context, fn: Callable[..., Awaitable[T]], /, *args: Any, **kwargs: Any) -> T:
     """Call `fn` and await what it gives, all inside `context`; results and exceptions are those of `await`."""
     awaitable = context.run(fn, *args, **kwargs)
-    coroutine = awaitable if isinstance(awaitable, Coroutine) else _as_coroutine(awaitable, fn)
+    # Not `isinstance`: asking an abstract class costs as much as the rest of a small call.
+    coroutine: Any = awaitable if type(awaitable) is types.CoroutineType else _as_coroutine(awaitable, fn)
     try:
         suspended = context.run(coroutine.send, None)
     except StopIteration as stop:

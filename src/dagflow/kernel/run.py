@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
@@ -56,7 +56,7 @@ class Run:
         self._parent = parent = current_activation()
         if parent is None:
             self.journal: Journal = Journal()
-            self.id: str = secrets.token_hex(6)
+            self.id: str = os.urandom(6).hex()
             self.lm: Any = settings.lm
         else:
             self.journal = parent.run.journal
