@@ -73,7 +73,7 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure side by side with rivals and write benchmarks/RESULTS.md; `-- --short` for a quick look."""
-    session.install(".[trio]", *RIVALS)
+    session.install(".[trio]", "psutil>=6", *RIVALS)
     session.run("python", "-m", "benchmarks", *session.posargs)
 
 
