@@ -17,18 +17,17 @@ def schedule(*, short: bool) -> Section:
 
 
 def fanout(*, short: bool) -> Section:
-    # A million items take a quarter of an hour: `python -m benchmarks.fanout_cost` measures them.
-    return _section("fanout_cost", "Fan-out", short=short, items=100_000, repeats=3)
+    return _section("fanout_cost", "Fan-out", short=short)
 
 
-def _section(module: str, title: str, *, short: bool, **size: int) -> Section:
+def _section(module: str, title: str, *, short: bool) -> Section:
     """Call `measure` of a module, which gives a mapping for each row; a module that is not there is skipped."""
     try:
         found = import_module(f"benchmarks.{module}")
     except ImportError as error:
         print(f"skipped {title}: {error}", flush=True)
         return Section(title, f"Not measured: {error}.")
-    rows: Rows = found.measure(**size, short=short)
+    rows: Rows = found.measure(short=short)
     header = list(dict.fromkeys(key for row in rows for key in row))
     table = Table(header, [[_text(row.get(key, "-")) for key in header] for row in rows])
     verdicts = list(_verdicts(rows)) if module == "schedule_cost" else []
