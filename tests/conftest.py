@@ -4,6 +4,11 @@ import os
 from collections.abc import Generator
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes on a busy machine says nothing about the code.
+settings.register_profile("dagflow", settings(), deadline=None)
+settings.load_profile("dagflow")
 
 
 @pytest.fixture(params=["asyncio", "trio"])
