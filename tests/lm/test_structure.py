@@ -424,3 +424,20 @@ def test_a_type_without_a_form_in_json_is_named() -> None:
     """Structuring into what JSON cannot hold is a mistake in the program, not in the answer."""
     with pytest.raises(UnsupportedType, match="complex"):
         structure(1, complex)
+
+
+def test_a_mapping_beside_several_classes_is_read() -> None:
+    """An object that is meant for none of a union's classes is read as the mapping that stands beside them."""
+
+    @attrs.frozen
+    class One:
+        x: int
+
+    @attrs.frozen
+    class Other:
+        x: int
+
+    hint = dict[str, int] | One | Other
+    assert {} == structure({}, hint)
+    assert {"x": 1} == structure({"x": 1}, hint)
+    assert Other(1) == structure({"type": "Other", "x": 1}, hint)

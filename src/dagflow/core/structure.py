@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
@@ -353,11 +354,12 @@ def _union_reader(hint: Any) -> Reader:
     members = by_specificity(union_members(hint))
     readers = [(member, json_types(member)) for member in members]
     objects = union_objects(hint)
+    mappings = [member for member, words in readers if "object" in words and peel(member) not in objects]
 
     def read(data: Any, _: Any = None) -> Any:
         word = json_type(data)
         if word == "object" and len(objects) > 1:
-            return _read_one_of(data, objects)
+            return _read_object_or(mappings, data, objects)
         fitting = [member for member, words in readers if word in words]
         if not fitting:
             raise Mismatch(f"expected {expected(hint)}, got {describe_json(data)}")
@@ -377,6 +379,17 @@ def _union_reader(hint: Any) -> Reader:
 
 def _short(item: InvalidField) -> str:
     return item.problem if item.path == "$" else str(item)
+
+
+def _read_object_or(mappings: Sequence[Any], data: dict[str, Any], objects: Sequence[Any]) -> Any:
+    """Read one of several classes; what is meant for none of them may be a mapping that stands beside them."""
+    try:
+        return _read_one_of(data, objects)
+    except (InvalidAnswer, Mismatch):
+        for member in mappings:
+            with suppress(InvalidAnswer, Mismatch):
+                return reader_of(member)(data)
+        raise
 
 
 def _read_one_of(data: dict[str, Any], objects: Sequence[Any]) -> Any:
