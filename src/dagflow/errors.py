@@ -234,8 +234,9 @@ class LMError(DagflowError):
     """Raised when a language model cannot be asked, refuses, or breaks off.
 
     `status` is the HTTP status or exit status where there is one, `provider_message` is what the provider
-    said, and `retriable` tells whether asking again can help. Not raised for an answer that came whole but
-    is invalid (`FillError`).
+    said, and `retriable` tells whether asking again can help, `retry_after` (seconds) when the provider says
+    so. `request_id` is what the provider's support asks for. Not raised for an answer that came whole but is
+    invalid (`FillError`).
     """
 
     def __init__(
@@ -245,11 +246,15 @@ class LMError(DagflowError):
         status: int | None = None,
         provider_message: str | None = None,
         retriable: bool = False,
+        retry_after: float | None = None,
+        request_id: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.provider_message = provider_message
         self.retriable = retriable
+        self.retry_after = retry_after
+        self.request_id = request_id
 
 
 class ProcessError(DagflowError):

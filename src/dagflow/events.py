@@ -170,7 +170,11 @@ class DependencyCancelled(Event):
 
 @attrs.frozen(kw_only=True)
 class LMCalled(Event):
-    """A language model answered one request; `duration` is in seconds."""
+    """A request to a language model is over; `duration` is in seconds.
+
+    `usage` also holds what was used for nothing: by attempts that failed, and by requests that lost a race. A
+    request that ended without an answer has no `model`.
+    """
 
     node: str
     activation: str
@@ -182,11 +186,16 @@ class LMCalled(Event):
 
 @attrs.frozen(kw_only=True)
 class Token(Event):
-    """A piece of a language model's answer, as it streams in."""
+    """A piece of a language model's answer, as it streams in.
+
+    The pieces of one answer share their `request`, a number within the run. An answer that is retried,
+    repaired or raced has another; which of them counted, the node's value tells.
+    """
 
     node: str
     activation: str
     text: str
+    request: int
 
     live: ClassVar[bool] = True
 

@@ -36,12 +36,17 @@ class Retry:
 
 @attrs.frozen
 class Usage:
-    """What language-model calls have used: requests, tokens, and cost in US dollars where it is known."""
+    """What language-model calls have used: requests, tokens, and cost in US dollars where it is known.
+
+    `estimated` tells that the tokens are partly a guess: a request that was cancelled, or broke off, may have
+    been charged for all the same, and most providers tell only at the end what it used.
+    """
 
     requests: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
     cost: float | None = None
+    estimated: bool = False
 
     def __add__(self, other: Usage) -> Usage:
         costs = [cost for cost in (self.cost, other.cost) if cost is not None]
@@ -50,6 +55,7 @@ class Usage:
             self.input_tokens + other.input_tokens,
             self.output_tokens + other.output_tokens,
             sum(costs) if costs else None,
+            self.estimated or other.estimated,
         )
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import pytest
 
 from dagflow import Dep, Node, NodeConfig, field
-from dagflow.core.prompts import choice_prompt, choice_schema, fill_prompt, fill_system, in_words, repair_prompt
+from dagflow.core.prompts import choice_prompt, choice_schema, fill_prompt, in_words, repair_prompt, system_with_schema
 from dagflow.core.schema import json_schema
 from dagflow.errors import InvalidField
 
@@ -96,7 +96,7 @@ def test_a_choice_prompt_tells_of_each_candidate() -> None:
 def test_docstrings_do_not_reach_the_model() -> None:
     """Docstrings are for readers, in every prompt."""
     texts = [
-        fill_system(json_schema(Outfit)),
+        system_with_schema(json_schema(Outfit)),
         fill_prompt("Outfit", SOURCE, {}),
         choice_prompt((Outfit, Ask, None), {}),
         json.dumps(choice_schema((Outfit, Ask))),
@@ -106,7 +106,7 @@ def test_docstrings_do_not_reach_the_model() -> None:
 
 def test_the_schema_is_in_the_system_prompt() -> None:
     """Models without structured output see the schema all the same."""
-    assert "a garment for the upper body" in fill_system(json_schema(Outfit))
+    assert "a garment for the upper body" in system_with_schema(json_schema(Outfit))
 
 
 def test_a_repair_prompt_is_bounded() -> None:

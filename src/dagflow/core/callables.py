@@ -16,7 +16,7 @@ from dagflow.core import hints
 from dagflow.core.markers import Dep, Recall
 from dagflow.errors import name_of
 
-__all__ = ["MISSING", "Callee", "Parameter", "look_at"]
+__all__ = ["MISSING", "Callee", "Kind", "Parameter", "evaluated_signature", "look_at"]
 
 Kind = Literal["sync", "async", "context"]
 
@@ -70,6 +70,27 @@ def look_at(fn: Callable[..., Any], namespace: Mapping[str, Any]) -> Callee:
     if returns is MISSING and not faults:
         faults.append(f"{name} has no return annotation; say what it returns, as `def {name}(...) -> T`")
     return Callee(kind, returns, parameters, tuple(faults))
+
+
+def evaluated_signature(
+    fn: Callable[..., Any], namespace: Mapping[str, Any], faults: list[str]
+) -> tuple[Kind, inspect.Signature]:
+    """Find out how to call `fn`, and its signature with hints in place of their text; faults are added."""
+    name = name_of(fn)
+    function = _underlying_function(fn)
+    try:
+        signature = inspect.signature(fn)
+    except (ValueError, TypeError):
+        faults.append(f"{name} has no signature that can be read; wrap it in a function")
+        return "sync", inspect.Signature()
+    hints_of = functools.partial(_evaluate, function=function, namespace=namespace, name=name, faults=faults)
+    parameters = [
+        parameter.replace(annotation=hints_of(parameter.annotation, f"annotation of {parameter.name!r}"))
+        for parameter in signature.parameters.values()
+    ]
+    returns = hints_of(signature.return_annotation, "return annotation")
+    kind, returns = _kind_and_result(fn, function, returns, name, faults)
+    return kind, signature.replace(parameters=parameters, return_annotation=returns)
 
 
 def _without_partials(fn: Any) -> Any:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, ClassVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 import attrs
 
 from dagflow.core.language_model import check_language_model
 from dagflow.core.markers import UNSET, dep, field, recall, to_retry
 from dagflow.types import Retry
+
+if TYPE_CHECKING:
+    from dagflow.core.tools import Tool
 
 __all__ = ["Node", "NodeConfig", "has_empty_body"]
 
@@ -23,6 +26,9 @@ class NodeConfig:
     as what the model is told to do. `timeout` is in seconds and bounds each attempt of one activation: its
     dependencies, its model calls and its body. `retry` is a `Retry` or a number of attempts, and
     `max_concurrency` bounds how many activations of the node run at once.
+
+    `tools` are what the model may call while it fills the node: functions whose parameters are annotated, or
+    `Tool`s. After `max_tool_turns` turns of calls the model has to answer.
     """
 
     lm: Any = attrs.field(default=None, repr=False, validator=lambda _, __, lm: check_language_model(lm))
@@ -30,6 +36,8 @@ class NodeConfig:
     timeout: float | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.gt(0)))
     retry: Retry | None = attrs.field(default=None, converter=to_retry)
     max_concurrency: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(1)))
+    tools: tuple[Tool | Callable[..., Any], ...] = attrs.field(default=(), converter=tuple)
+    max_tool_turns: int = attrs.field(default=10, validator=attrs.validators.ge(1))
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field, dep, recall))

@@ -17,13 +17,14 @@ from dagflow.errors import InvalidField
 
 __all__ = [
     "STOP",
+    "SYSTEM",
     "answer_shown",
     "choice_names",
     "choice_prompt",
     "choice_schema",
     "fill_prompt",
-    "fill_system",
     "repair_prompt",
+    "system_with_schema",
 ]
 
 STOP = "stop"
@@ -33,15 +34,16 @@ _PROBLEMS_SHOWN = 30
 _PROBLEM_LENGTH = 400
 _ANSWER_LENGTH = 20_000
 
-_SYSTEM = (
-    "You are one step of a typed program. Answer with exactly one JSON value that fits the JSON Schema below, "
+SYSTEM = (
+    "You are one step of a typed program. Answer with exactly one JSON value that fits the JSON Schema, "
     "and with nothing else: no prose, no code fence. Use only fields that the schema has."
 )
+"""The system prompt of every request: how to answer."""
 
 
-def fill_system(schema: Mapping[str, Any]) -> str:
-    """The system prompt of every request: how to answer, and the schema to fit."""
-    return f"{_SYSTEM}\n\nJSON Schema:\n{json.dumps(schema, ensure_ascii=False)}"
+def system_with_schema(schema: Mapping[str, Any]) -> str:
+    """The system prompt with the schema in it, for a model that is not given it in another way."""
+    return f"{SYSTEM}\n\nJSON Schema:\n{json.dumps(schema, ensure_ascii=False)}"
 
 
 def fill_prompt(instruction: str, source: Any, resolved: Mapping[str, Any]) -> str:

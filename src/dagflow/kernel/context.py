@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import attrs
 
@@ -16,17 +17,22 @@ from dagflow.types import Usage
 
 if TYPE_CHECKING:
     from dagflow.kernel.resolve import Resolver
+    from dagflow.kernel.resources import Resources
 
 __all__ = [
     "ActivationContext",
     "FrontEnd",
     "RunContext",
+    "TokenStream",
     "current_activation",
     "progress",
     "record_lm_call",
     "resolve_inputs",
-    "stream_token",
+    "run_resource",
+    "token_stream",
 ]
+
+T = TypeVar("T")
 
 
 class FrontEnd(Protocol):
@@ -45,7 +51,8 @@ class FrontEnd(Protocol):
 class RunContext:
     """One run: its journal, its dependencies, its limit, and the language model that it was given.
 
-    `id` is a path: a nested run's begins with its parent's.
+    `id` is a path: a nested run's begins with its parent's. `resources` are those of the outermost run, and so
+    is `requests`, which numbers the answers that are streamed.
     """
 
     id: str
@@ -54,6 +61,8 @@ class RunContext:
     resolver: Resolver
     front: FrontEnd
     limit: Limit | None
+    resources: Resources
+    requests: Iterator[int] = attrs.field(repr=False)
     lm: Any = attrs.field(default=None, repr=False)
     nested: Counter[tuple[str, int]] = attrs.field(factory=Counter, repr=False)
     """How many runs each attempt of an activation has started."""
@@ -119,17 +128,51 @@ async def progress(message: str, fraction: float | None = None) -> None:
     await journal.settle()
 
 
-async def stream_token(text: str) -> None:
-    """Stream a piece of a language model's answer as a live event; meant for adapters.
+class TokenStream:
+    """Where the pieces of one answer go, as live events; `token_stream` gives one for each answer."""
 
-    Waits while a consumer of the stream is behind; outside a run it does nothing.
+    def __init__(self, activation: ActivationContext) -> None:
+        self._activation = activation
+        self._request = next(activation.run.requests)
+
+    async def send(self, text: str) -> None:
+        """Stream a piece of the answer; waits while a consumer of the stream is behind."""
+        activation = self._activation
+        journal = activation.run.journal
+        journal.record(
+            Token,
+            activation.run.id,
+            node=activation.node,
+            activation=activation.activation,
+            text=text,
+            request=self._request,
+        )
+        if journal.congested:
+            await journal.settle()
+
+
+def token_stream() -> TokenStream | None:
+    """Give the stream for the pieces of a new answer, or `None` where nobody follows; meant for adapters.
+
+    A model need not be asked to stream for nobody.
+    """
+    activation = _current.get()
+    if activation is None or not activation.run.journal.is_followed:
+        return None
+    return TokenStream(activation)
+
+
+async def run_resource(key: Hashable, open_resource: Callable[[], AbstractAsyncContextManager[T]]) -> T | None:
+    """Give a value that stays open until the current run ends, opened by the first who asks for its `key`.
+
+    A nested run shares those of the outermost one. Outside a run there is nothing to keep it open: `None`.
+    Whatever opening raises is raised to everybody who waits for it, and the next who asks tries again.
     """
     activation = _current.get()
     if activation is None:
-        return
-    journal = activation.run.journal
-    journal.record(Token, activation.run.id, node=activation.node, activation=activation.activation, text=text)
-    await journal.settle()
+        return None
+    value: T = await activation.run.resources.share(key, open_resource)
+    return value
 
 
 def record_lm_call(*, model: str, purpose: str, usage: Usage, duration: float) -> None:

@@ -32,6 +32,11 @@ class Journal:
         self._wall = time.time()
         self._followers: list[Subscription] = []
 
+    @property
+    def is_followed(self) -> bool:
+        """Whether anybody follows the run now."""
+        return bool(self._followers)
+
     def record(self, kind: type[Event], run: str, *, since: float | None = None, **fields: Any) -> float:
         """Append an event of `run`; a live one is only handed to those who follow now.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any
@@ -30,6 +30,7 @@ class Resources:
         self._group: TaskGroup = anyio.create_task_group()
         self._holds: list[_Hold] = []
         self._failures: list[Failure] = []
+        self._shared: dict[Hashable, _Hold] = {}
 
     async def __aenter__(self) -> Resources:
         await self._group.__aenter__()
@@ -53,6 +54,24 @@ class Resources:
         if hold.error is not None:
             raise hold.error
         self._holds.append(hold)
+        return hold.value
+
+    async def share(self, key: Hashable, open_manager: Callable[[], AbstractAsyncContextManager[Any]]) -> Any:
+        """Enter a manager once for all who ask for its `key`, and return its value to each.
+
+        Nobody who asks can cancel the entering for the others. What it raises is raised to all who wait.
+        """
+        hold = self._shared.get(key)
+        if hold is None:
+            hold = self._shared[key] = _Hold(Failure(RuntimeError(), callable=open_manager))
+            self._holds.append(hold)
+            self._group.start_soon(hold.run, open_manager)
+        await hold.entered.wait()
+        if hold.error is not None:
+            if self._shared.get(key) is hold:
+                del self._shared[key]
+                self._holds.remove(hold)
+            raise hold.error
         return hold.value
 
     async def __aexit__(

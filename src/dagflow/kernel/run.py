@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
+from itertools import count
 from typing import Any
 
 import anyio
@@ -118,6 +119,8 @@ class Run:
             resolver=resolver,
             front=self._front,
             limit=limit,
+            resources=resources if self._parent is None else self._parent.run.resources,
+            requests=count(1) if self._parent is None else self._parent.run.requests,
             lm=self.lm,
         )
         return Engine(self._program, context, group, settings.max_steps)

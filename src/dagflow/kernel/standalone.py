@@ -17,7 +17,7 @@ from dagflow.kernel.context import current_activation
 from dagflow.kernel.resolve import Resolver, Schedule
 from dagflow.kernel.resources import Resources
 
-__all__ = ["resolve_dep", "resolve_fields"]
+__all__ = ["resolve_calls", "resolve_dep", "resolve_fields"]
 
 T = TypeVar("T")
 Overrides = Mapping[Callable[..., Any], Any]
@@ -100,6 +100,23 @@ async def resolve_fields(
             raise RecallError(node=node.__name__, field=item.name, type=item.type, searched=())
     plan = plan_fields(found, owner=node.__name__, namespace=namespace)
     return await _resolve(plan, node.__name__, deps, lm, schedule)
+
+
+async def resolve_calls(calls: Mapping[str, Callable[..., Any]]) -> list[Any]:
+    """Call functions that are called this once, all at the same time, with their dependencies resolved.
+
+    `calls` names each for errors; the results come in its order. In a run they count under its limit, and
+    share what it has called already. Raises `DepError` with every failure; cancelled, it cancels the calls.
+    """
+    plan = plan_dependencies([Request(place, Dep(fn), Any) for place, fn in calls.items()])
+    try:
+        values = await _resolve(plan, "", None, None, "levels")
+    finally:
+        activation = current_activation()
+        if activation is not None:  # nobody can ask for them again, so that the run need not remember them
+            for fn in calls.values():
+                activation.run.resolver.memory.pop(fn, None)
+    return list(values.values())
 
 
 def _plan(fn: Callable[..., Any], namespace: Mapping[str, Any] | None = None) -> DependencyPlan:

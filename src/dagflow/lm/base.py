@@ -13,19 +13,25 @@ from dagflow.core.answers import InvalidAnswer, parse_json
 from dagflow.core.inputs import inputs, instruction_of, routes
 from dagflow.core.node import Node
 from dagflow.core.prompts import (
+    SYSTEM,
     answer_shown,
     choice_names,
     choice_prompt,
     choice_schema,
     fill_prompt,
-    fill_system,
     repair_prompt,
+    system_with_schema,
 )
 from dagflow.core.schema import json_schema
+from dagflow.core.secrets import Secret
 from dagflow.core.structure import assemble, structure
+from dagflow.core.tools import to_tools
 from dagflow.errors import FillError, InvalidField, LMError
 from dagflow.kernel.context import record_lm_call, resolve_inputs
+from dagflow.lm.billing import losses
 from dagflow.lm.protocol import LMRequest, LMResponse, Message
+from dagflow.lm.tool_loop import converse
+from dagflow.types import Usage
 
 __all__ = ["BaseLM"]
 
@@ -40,6 +46,19 @@ class BaseLM(ABC):
     """
 
     repairs: int = 2
+
+    @property
+    def identity(self) -> Mapping[str, Any] | None:
+        """What decides its answers besides the request, as JSON-able data: the model, its settings.
+
+        Answers are kept under it by `cached`, which cannot be used with an adapter that says `None`.
+        """
+        return None
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """The secrets that it holds: wherever its answers or errors are written, they are masked."""
+        return ()
 
     @abstractmethod
     async def complete(self, request: LMRequest) -> LMResponse:
@@ -69,7 +88,8 @@ class BaseLM(ABC):
         by_name = choice_names(types)
         schema = choice_schema(types)
         request = LMRequest(
-            system=fill_system(schema),
+            system=system_with_schema(schema),
+            native_system=SYSTEM,
             messages=(Message("user", choice_prompt(types, context)),),
             schema=schema,
             schema_name="Choice",
@@ -87,27 +107,48 @@ class BaseLM(ABC):
         if not names:
             return assemble(target, resolved)
         schema = json_schema(target, only=names)
+        config = target.node_config
         request = LMRequest(
-            system=fill_system(schema),
+            system=system_with_schema(schema),
+            native_system=SYSTEM,
             messages=(Message("user", fill_prompt(instruction, source, resolved)),),
             schema=schema,
             schema_name=target.__name__,
             purpose="fill",
             target=target.__name__,
+            tools=to_tools(config.tools),
             source=source,
             resolved=resolved,
         )
         return await self._answer(
-            request, target.__name__, lambda data: structure(data, target, only=names, given=resolved)
+            request,
+            target.__name__,
+            lambda data: structure(data, target, only=names, given=resolved),
+            max_tool_turns=config.max_tool_turns,
         )
 
-    async def _answer(self, request: LMRequest, wanted: str, read: Callable[[Any], T]) -> T:
+    async def ask(self, request: LMRequest, *, max_tool_turns: int = 10) -> LMResponse:
+        """Send a request, make the calls of tools that the model asks for, and return its last answer.
+
+        Every request is recorded in the run. The calls of one turn are made at once, under the run's limits.
+
+        Raises `LMError` where there is no answer, for a refusal, and for a model that still calls tools after
+        `max_tool_turns` turns; `DepError` for a tool that fails. Cancellation passes through.
+        """
+        _, response = await converse(self._ask, request, max_turns=max_tool_turns)
+        return response
+
+    async def _answer(
+        self, request: LMRequest, wanted: str, read: Callable[[Any], T], *, max_tool_turns: int = 10
+    ) -> T:
         """Ask until an answer is valid, or the repairs are used up."""
         attempts = 0
         asked = request
         while True:
             attempts += 1
-            response = await self._ask(asked)
+            conversation, response = await converse(self._ask, asked, max_turns=max_tool_turns)
+            if attempts == 1:
+                request = conversation  # what its tools gave need not be asked for again
             try:
                 return read(parse_json(_whole(response)))
             except InvalidAnswer as error:
@@ -117,13 +158,23 @@ class BaseLM(ABC):
             asked = _with_repair(request, response.text, invalid)
 
     async def _ask(self, request: LMRequest) -> LMResponse:
+        """Send one request and record what it used, also for nothing."""
         began = anyio.current_time()
-        response = await self.complete(request)
-        duration = anyio.current_time() - began
-        record_lm_call(model=response.model, purpose=request.purpose, usage=response.usage, duration=duration)
+        model, usage = "", Usage()
+        with losses() as lost:
+            try:
+                response = await self.complete(request)
+                model, usage = response.model, response.usage
+            finally:
+                usage += lost.usage
+                if usage.requests:
+                    duration = anyio.current_time() - began
+                    record_lm_call(model=model, purpose=request.purpose, usage=usage, duration=duration)
         if response.finish_reason == "refusal":
-            message = f"the model refused to answer for {request.target or 'a choice'}: {response.text[:200]}"
-            raise LMError(message, provider_message=response.text)
+            message = (
+                f"the model refused to answer for {request.target or f'a {request.purpose}'}: {response.text[:200]}"
+            )
+            raise LMError(message, provider_message=response.text, request_id=response.request_id)
         return response
 
 

@@ -119,5 +119,6 @@ def _text(answer: Any, request: LMRequest) -> str:
     data = unstructure(answer)
     if attrs.has(type(answer)):
         # Of a whole node, what is asked for: the other fields are there already.
-        data = {key: value for key, value in data.items() if key in request.schema["properties"]}
+        asked_for = (request.schema or {}).get("properties", data)
+        data = {key: value for key, value in data.items() if key in asked_for}
     return json.dumps(data, ensure_ascii=False)
