@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dagflow.core.markers import Dep, Recall, dep, field, recall
     from dagflow.core.node import Node, NodeConfig
+    from dagflow.core.secrets import Secret
+    from dagflow.core.tools import Tool
     from dagflow.errors import (
         DagflowError,
         DepError,
@@ -34,13 +36,19 @@ if TYPE_CHECKING:
     from dagflow.kernel.context import progress
     from dagflow.kernel.fanout import MapResult, map_concurrent
     from dagflow.kernel.standalone import resolve_dep, resolve_fields
+    from dagflow.lm.anthropic import AnthropicBackend
     from dagflow.lm.base import BaseLM
-    from dagflow.lm.protocol import LM, LMRequest, LMResponse, Message
+    from dagflow.lm.openai import OpenAIBackend
+    from dagflow.lm.prices import Price
+    from dagflow.lm.protocol import LM, LMRequest, LMResponse, Message, ToolCall
+    from dagflow.lm.spec import load_lm
     from dagflow.types import Retry, Span, Timeline, Usage
 
 _HOMES = {
     "core.markers": ("Dep", "Recall", "dep", "field", "recall"),
     "core.node": ("Node", "NodeConfig"),
+    "core.secrets": ("Secret",),
+    "core.tools": ("Tool",),
     "errors": (
         "DagflowError",
         "DepError",
@@ -64,14 +72,19 @@ _HOMES = {
     "kernel.context": ("progress",),
     "kernel.fanout": ("MapResult", "map_concurrent"),
     "kernel.standalone": ("resolve_dep", "resolve_fields"),
+    "lm.anthropic": ("AnthropicBackend",),
     "lm.base": ("BaseLM",),
-    "lm.protocol": ("LM", "LMRequest", "LMResponse", "Message"),
+    "lm.openai": ("OpenAIBackend",),
+    "lm.prices": ("Price",),
+    "lm.protocol": ("LM", "LMRequest", "LMResponse", "Message", "ToolCall"),
+    "lm.spec": ("load_lm",),
     "types": ("Retry", "Span", "Timeline", "Usage"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "LM",
+    "AnthropicBackend",
     "BaseLM",
     "DagflowError",
     "Dep",
@@ -91,6 +104,8 @@ __all__ = [
     "Node",
     "NodeConfig",
     "NodeError",
+    "OpenAIBackend",
+    "Price",
     "ProcessError",
     "ProcessTimeout",
     "Recall",
@@ -98,13 +113,17 @@ __all__ = [
     "Retry",
     "RunError",
     "RunTimeout",
+    "Secret",
     "Span",
     "StateConflict",
     "StepLimitError",
     "Timeline",
+    "Tool",
+    "ToolCall",
     "Usage",
     "dep",
     "field",
+    "load_lm",
     "map_concurrent",
     "progress",
     "recall",

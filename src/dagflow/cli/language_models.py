@@ -1,19 +1,19 @@
-"""Loading what `--lm` names: a language model of the target, or any other that can be imported."""
+"""Finding what `--lm` names: an adapter, a language model of the target, or any other that can be imported."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import ModuleType
-from typing import Any, Final
+from typing import Any
 
 import attrs
 
 from dagflow.cli.problems import BrokenTarget, UsageProblem, nearest
 from dagflow.cli.targets import find_attribute, load_module, parse
-from dagflow.errors import GraphError, describe
+from dagflow.errors import GraphError, LMError, describe
 from dagflow.graph.graph import Graph
+from dagflow.lm.spec import ADAPTERS, load_lm
 
-__all__ = ["LanguageModel", "load_lm", "needs_of"]
+__all__ = ["LanguageModel", "find_lm", "needs_of"]
 
 SCRIPTED = "scripted_lm"
 METHODS = ("make", "decide", "choose_type", "fill")
@@ -27,28 +27,21 @@ class LanguageModel:
     label: str
 
 
-Loader = Callable[[str, ModuleType], LanguageModel]
-
-
-@attrs.frozen
-class Scheme:
-    """A kind of spec: how it is written, and what loads it from the text after `name:` and the target's module."""
-
-    form: str
-    load: Loader
-
-
-def load_lm(spec: str, module: ModuleType) -> LanguageModel:
-    """Load the language model that a spec names; `module` is that of the target.
+def find_lm(spec: str, module: ModuleType, *, base_url: str | None = None) -> LanguageModel:
+    """Find the language model that a spec names; `module` is that of the target, `base_url` where it answers.
 
     Raises `UsageProblem` for a spec that names none, listing what there is, and `BrokenTarget` where importing
     or making it fails.
     """
     name, _, rest = spec.partition(":")
-    if name in SCHEMES:
-        return SCHEMES[name].load(rest, module)
+    if name in ADAPTERS:
+        return _adapter(spec, base_url)
+    if base_url is not None:
+        raise UsageProblem(f"--base-url goes with an adapter that speaks HTTP, not with --lm {spec}")
+    if name == "scripted":
+        return _scripted(module)
     if not rest:
-        raise UsageProblem(f"--lm {spec} is unknown{nearest(name, list(SCHEMES))}\nthere is {_forms()}")
+        raise UsageProblem(f"--lm {spec} is unknown{nearest(name, ['scripted', *ADAPTERS])}\nthere is {_forms()}")
     target = parse(spec)
     try:
         found = find_attribute(load_module(target), target)
@@ -66,7 +59,14 @@ def needs_of(graph: Graph) -> tuple[str, ...]:
     return ()
 
 
-def _scripted(rest: str, module: ModuleType) -> LanguageModel:
+def _adapter(spec: str, base_url: str | None) -> LanguageModel:
+    try:
+        return LanguageModel(load_lm(spec, base_url=base_url), spec)
+    except (ImportError, ValueError, LMError) as error:
+        raise UsageProblem(f"--lm {spec}: {error}") from error
+
+
+def _scripted(module: ModuleType) -> LanguageModel:
     factory = getattr(module, SCRIPTED, None)
     if factory is None:
         raise UsageProblem(
@@ -76,13 +76,9 @@ def _scripted(rest: str, module: ModuleType) -> LanguageModel:
     return LanguageModel(_make(factory, f"{module.__name__}:{SCRIPTED}"), "scripted, offline: no model is asked")
 
 
-SCHEMES: Final[dict[str, Scheme]] = {
-    "scripted": Scheme(f"scripted (the target's own `{SCRIPTED}`, offline)", _scripted),
-}
-
-
 def _forms() -> str:
-    forms = [*(scheme.form for scheme in SCHEMES.values()), "module:name", "file.py:name"]
+    adapters = (adapter.form for adapter in ADAPTERS.values())
+    forms = [f"scripted (the target's own `{SCRIPTED}`, offline)", *adapters, "module:name", "file.py:name"]
     return ", ".join(forms[:-1]) + f" or {forms[-1]}, naming a language model or a function that returns one"
 
 

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import shutil
 import sys
+from types import ModuleType
 from typing import Annotated
 
 import typer
@@ -14,7 +15,7 @@ import typer
 from dagflow.cli.display import can_write_unicode, open_display
 from dagflow.cli.follow import Ending, follow
 from dagflow.cli.inputs import read_start
-from dagflow.cli.language_models import load_lm, needs_of
+from dagflow.cli.language_models import LanguageModel, find_lm, needs_of
 from dagflow.cli.problems import FAILED, UsageProblem, tell_failure, told
 from dagflow.cli.signals import Signals
 from dagflow.cli.targets import load_graph
@@ -54,7 +55,14 @@ def run(
     ] = None,
     lm: Annotated[
         str | None,
-        typer.Option(metavar="SPEC", help="Language model: scripted, module:name or file.py:name. Default: none."),
+        typer.Option(
+            metavar="SPEC",
+            help="Language model: openai:MODEL, anthropic:MODEL, claude-cli[:MODEL], pydantic-ai:PROVIDER:MODEL, "
+            "dspy:PROVIDER/MODEL, scripted, module:name or file.py:name. Default: none.",
+        ),
+    ] = None,
+    base_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where the model's server is, if it is not the provider's own.")
     ] = None,
     backend: Annotated[Backend, typer.Option(help="The event loop to run on.")] = Backend.ASYNCIO,
     events: Annotated[
@@ -77,7 +85,7 @@ def run(
         _check(backend, timeout)
         graph, module = load_graph(target)
         start = read_start(graph.start, given)
-        model = load_lm(lm, module) if lm is not None else None
+        model = _find_lm(lm, base_url, module)
         needs = needs_of(graph) if model is None else ()
         if needs:
             reasons = "\n".join(f"  - {need}" for need in needs)
@@ -95,6 +103,14 @@ def run(
             )
         status = _tell(ending, quiet=events is not None, with_traceback=traceback)
     raise typer.Exit(status)
+
+
+def _find_lm(spec: str | None, base_url: str | None, module: ModuleType) -> LanguageModel | None:
+    if spec is not None:
+        return find_lm(spec, module, base_url=base_url)
+    if base_url is not None:
+        raise UsageProblem("--base-url says where a model is, and --lm which: give both")
+    return None
 
 
 def _check(backend: Backend, timeout: float | None) -> None:

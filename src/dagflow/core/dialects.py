@@ -8,7 +8,7 @@ from typing import Any
 
 from dagflow.core.shapes import UnsupportedType
 
-__all__ = ["strict", "without_format"]
+__all__ = ["closed", "strict", "without_format"]
 
 Schema = dict[str, Any]
 
@@ -22,6 +22,14 @@ _NOT_STRICT = (
     "uniqueItems",
 )
 """What strict structured output has no place for, and is told in words instead."""
+
+_CLOSED_FORMATS = {
+    "date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid",
+}  # fmt: skip
+_CLOSED = {
+    "$defs", "$ref", "additionalProperties", "anyOf", "const", "description", "enum", "format", "items", "minItems",
+    "properties", "required", "title", "type",
+}  # fmt: skip
 
 _OF_SCHEMAS = ("properties", "$defs")
 _SCHEMAS = ("items", "anyOf", "prefixItems", "additionalProperties", "propertyNames")
@@ -39,6 +47,18 @@ def strict(schema: Schema) -> Schema:
     if "properties" not in schema:
         raise UnsupportedType("$", object, "strict structured output takes an object with fields at its root")
     changed: Schema = _walk(schema, _make_strict, "$")
+    return changed
+
+
+def closed(schema: Schema) -> Schema:
+    """Write a schema in the dialect of Anthropic's structured output, as its SDK's `transform_schema` does.
+
+    Keywords that the dialect does not know are put in words into the description; optional properties may be
+    left out. Raises `UnsupportedType` as `strict` does.
+    """
+    if "properties" not in schema:
+        raise UnsupportedType("$", object, "structured output takes an object with fields at its root")
+    changed: Schema = _walk(schema, _make_closed, "$")
     return changed
 
 
@@ -75,11 +95,26 @@ def _make_strict(part: Schema, path: str) -> Schema:
         part = {key: value for key, value in part.items() if key != "const"} | {"enum": [part["const"]]}
     if "prefixItems" in part:
         part = _without_prefix(part)
-    part = _in_words(part, _NOT_STRICT)
-    if "$ref" in part and len(part) > 1:
-        # The dialect takes no keyword beside a reference.
-        part = {"anyOf": [{"$ref": part["$ref"]}]} | {key: value for key, value in part.items() if key != "$ref"}
-    return part
+    return _alone_with_reference(_in_words(part, _NOT_STRICT))
+
+
+def _make_closed(part: Schema, path: str) -> Schema:
+    _refuse_what_is_open(part, path)
+    if "prefixItems" in part:
+        part = _without_prefix(part)
+    unknown = [key for key in part if key not in _CLOSED]
+    if part.get("format", "uuid") not in _CLOSED_FORMATS:
+        unknown.append("format")
+    if part.get("minItems", 0) > 1:
+        unknown.append("minItems")
+    return _alone_with_reference(_in_words(part, unknown))
+
+
+def _alone_with_reference(part: Schema) -> Schema:
+    """A reference without keywords beside it, which neither dialect takes."""
+    if "$ref" not in part or len(part) == 1:
+        return part
+    return {"anyOf": [{"$ref": part["$ref"]}]} | {key: value for key, value in part.items() if key != "$ref"}
 
 
 def _refuse_what_is_open(part: Schema, path: str) -> None:

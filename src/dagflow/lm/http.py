@@ -1,0 +1,279 @@
+"""HTTP as language-model adapters need it: one POST, its answer whole or piece by piece, and clear errors.
+
+This is the only module that knows httpx. A client that the user made may come from httpx or from its fork
+httpx2: they have the same interface, and exceptions of their own.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import functools
+import importlib
+import socket
+import ssl
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from types import TracebackType
+from typing import Any, TypeAlias
+
+import anyio
+import anyio.lowlevel
+import httpx
+
+from dagflow.core.secrets import Secret, mask
+from dagflow.errors import LMError, describe
+from dagflow.kernel.context import run_resource
+from dagflow.lm.billing import Bill
+
+__all__ = ["Endpoint", "Reply"]
+
+Client: TypeAlias = "httpx.AsyncClient"
+
+CONNECT_TIMEOUT = 10.0  # seconds
+SECRET_HEADERS = {"api-key", "authorization", "cookie", "proxy-authorization", "x-api-key"}
+LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=100)
+
+
+class Reply:
+    """The answer to one request, while its connection is open."""
+
+    def __init__(self, endpoint: Endpoint, response: Any) -> None:
+        self.status: int = response.status_code
+        self.content_type: str = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        self._endpoint = endpoint
+        self._response = response
+
+    def header(self, name: str) -> str | None:
+        """The value of a header, or `None`."""
+        value: str | None = self._response.headers.get(name)
+        return value
+
+    @property
+    def retry_after(self) -> float | None:
+        """The seconds that the provider asks to wait, from `retry-after-ms` or `Retry-After` (RFC 9110, 10.2.3)."""
+        return read_retry_after(self.header("retry-after-ms"), self.header("retry-after"), time.time())
+
+    async def read(self) -> bytes:
+        """Read the whole body; raises `LMError` for one that is too long, or breaks off."""
+        async with self.chunks() as chunks:
+            return b"".join([chunk async for chunk in chunks])
+
+    @asynccontextmanager
+    async def chunks(self) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Read the body piece by piece inside the block."""
+        with self._endpoint.translated():
+            async with aclosing(self._limited()) as pieces:
+                yield pieces
+
+    async def _limited(self) -> AsyncGenerator[bytes, None]:
+        # It yields inside of nothing: its consumer may stop, or be cancelled, wherever it likes.
+        limit = self._endpoint.max_answer_bytes
+        length = 0
+        async for chunk in self._response.aiter_bytes():
+            length += len(chunk)
+            if length > limit:
+                raise LMError(f"{self._endpoint.url} answered with more than {limit} bytes; the request was ended")
+            yield chunk
+
+
+class Endpoint:
+    """Where a provider's requests go: its base URL, its headers, and the connections to it.
+
+    Connections are kept open as long as the `async with` block of the endpoint lasts, else as long as the run
+    does that they serve, else for one request. `client` is used as it is, and never closed. `secrets` are the
+    `key` and the headers that carry it: no error quotes them.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        headers: Mapping[str, str | Secret],
+        *,
+        key: Secret | None = None,
+        client: Any = None,
+        timeout: float | None,
+        max_answer_bytes: int,
+    ) -> None:
+        self.url = checked_url(base_url)
+        hidden = {value for name, value in headers.items() if name.lower() in SECRET_HEADERS}
+        self.secrets: tuple[Secret, ...] = tuple({Secret(value) for value in hidden} | ({key} if key else set()))
+        self.timeout = timeout
+        self.max_answer_bytes = max_answer_bytes
+        self._headers = dict(headers)
+        self._client = client
+        self._family = family_of(client)
+        self._opened: dict[Any, tuple[Client, int]] = {}
+
+    async def __aenter__(self) -> Endpoint:
+        loop = anyio.lowlevel.current_token()
+        client, users = self._opened.get(loop) or (new_client(self.url), 0)
+        self._opened[loop] = client, users + 1
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        loop = anyio.lowlevel.current_token()
+        client, users = self._opened.pop(loop)
+        if users > 1:
+            self._opened[loop] = client, users - 1
+            return
+        with anyio.CancelScope(shield=True):
+            await client.aclose()
+
+    @asynccontextmanager
+    async def post(self, path: str, body: bytes, bill: Bill) -> AsyncIterator[Reply]:
+        """Send a request and give its answer, whose connection is closed or given back when the block is left.
+
+        A request that never reached the provider makes its `bill` void.
+
+        Raises `LMError` where there is no answer, or not within the timeout. Cancelled, it closes the
+        connection, which is how the provider learns of it.
+        """
+        async with self._connections() as client:
+            sent = {name: revealed(value) for name, value in self._headers.items()}
+            request = client.build_request("POST", self.url + path, content=body, headers=sent)
+            try:
+                with self.translated(bill):
+                    response = await client.send(request, stream=True)
+                    try:
+                        yield Reply(self, response)
+                    finally:
+                        with anyio.CancelScope(shield=True):
+                            await response.aclose()
+            finally:
+                for name in sent:  # an exception keeps the request, and would keep the key
+                    request.headers.pop(name, None)
+
+    @asynccontextmanager
+    async def _connections(self) -> AsyncIterator[Any]:
+        client = self._client or await self._kept_open()
+        if client is not None:
+            yield client
+            return
+        async with closing_client(self.url) as client:
+            yield client
+
+    async def _kept_open(self) -> Client | None:
+        opened = self._opened.get(anyio.lowlevel.current_token()) if self._opened else None
+        if opened is not None:
+            return opened[0]
+        return await run_resource(self, functools.partial(closing_client, self.url))
+
+    @contextmanager
+    def translated(self, bill: Bill | None = None) -> Iterator[None]:
+        """Turn exceptions of the HTTP library into `LMError`; the one place where that is done."""
+        family = self._family
+        try:
+            yield
+        except family.HTTPError as error:
+            if bill is not None and isinstance(error, (family.ConnectError, family.ConnectTimeout, family.ProxyError)):
+                bill.void()
+            raise self._refused(error) from error
+        except (family.InvalidURL, family.StreamError) as error:
+            raise LMError(f"the request to {self.url} could not be made: {self._said(error)}") from error
+        except RuntimeError as error:
+            if self._client is not None and self._client.is_closed:
+                raise LMError(
+                    f"the client given for {self.url} has been closed; keep it open as long as the model"
+                ) from error
+            raise
+
+    def _refused(self, error: Exception) -> LMError:
+        """Say why there is no answer. A connection that fails may come the next time; a certificate stays wrong."""
+        family, said = self._family, self._said(error)
+        causes = list(causes_of(error))
+        if any(isinstance(cause, ssl.SSLError) for cause in causes):
+            return LMError(f"no secure connection to {self.url}: {said}; check the URL and the certificates")
+        if any(isinstance(cause, socket.gaierror) for cause in causes):
+            return LMError(
+                f"the host of {self.url} is not known: {said}; check the URL and the network", retriable=True
+            )
+        if isinstance(error, family.ProxyError):
+            return LMError(f"the proxy on the way to {self.url} failed: {said}; check the proxy settings")
+        if isinstance(error, (family.ConnectError, family.ConnectTimeout)):
+            return LMError(f"cannot connect to {self.url}: {said}; is the server running?", retriable=True)
+        if isinstance(error, family.DecodingError):
+            return LMError(f"{self.url} answered with a body that cannot be decoded: {said}")
+        return LMError(f"the connection to {self.url} broke off: {said}", retriable=True)
+
+    def _said(self, error: Exception) -> str:
+        return mask(describe(error), self.secrets)
+
+
+def revealed(value: str | Secret) -> str:
+    return value.reveal() if isinstance(value, Secret) else value
+
+
+def new_client(url: str) -> Client:
+    # Reading the certificates takes 20 ms; a plain connection needs none, and redirects are not followed.
+    verify = tls_context() if url.startswith("https:") else False
+    return httpx.AsyncClient(timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT), limits=LIMITS, verify=verify)
+
+
+@asynccontextmanager
+async def closing_client(url: str) -> AsyncIterator[Client]:
+    client = new_client(url)
+    try:
+        yield client
+    finally:
+        with anyio.CancelScope(shield=True):  # closing sockets does not wait for the other side
+            await client.aclose()
+
+
+@functools.cache
+def tls_context() -> ssl.SSLContext:
+    return httpx.create_ssl_context()
+
+
+def family_of(client: Any) -> Any:
+    """The library that a client comes from: httpx, or a fork of the same interface.
+
+    Raises `TypeError` for what is no async client.
+    """
+    if client is None or isinstance(client, httpx.AsyncClient):
+        return httpx
+    for base in type(client).__mro__:
+        if base.__name__ == "AsyncClient":
+            return importlib.import_module(base.__module__.partition(".")[0])
+    raise TypeError(f"client= is an AsyncClient of httpx or httpx2, not a {type(client).__name__}")
+
+
+def checked_url(base_url: str) -> str:
+    """The base URL without a slash at its end; raises `ValueError` for one that cannot be used."""
+    try:
+        url = httpx.URL(base_url)
+    except httpx.InvalidURL as error:
+        raise ValueError(f"base_url is no URL: {error}") from error
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ValueError(f"base_url begins with http:// or https:// and a host, not {base_url!r}")
+    if url.userinfo or url.query or url.fragment:
+        # They would stand in logs and errors. The text is not quoted: it may hold the secret.
+        raise ValueError("base_url holds a user name, a query or a fragment; give keys as api_key= or headers=")
+    return base_url.rstrip("/")
+
+
+def read_retry_after(milliseconds: str | None, seconds: str | None, now: float) -> float | None:
+    """Read a wait in seconds from the two headers that tell it; `now` is the wall time, for a date."""
+    for text, scale in ((milliseconds, 1000), (seconds, 1)):
+        if text is not None:
+            try:
+                value = float(text) / scale
+            except ValueError:
+                continue
+            return value if 0 <= value < float("inf") else None
+    if seconds is None:
+        return None
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(seconds).timestamp() - now)
+    except ValueError:
+        return None
+
+
+def causes_of(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__

@@ -1,0 +1,56 @@
+"""What requests cost: from prices that the user gives, else from the price list of `genai-prices`."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+import attrs
+
+__all__ = ["Price", "PriceList"]
+
+
+@attrs.frozen
+class Price:
+    """The price of a model in US dollars a million tokens.
+
+    `cached_input` is that of input tokens which the provider had in its cache; the full price where it is
+    `None`.
+    """
+
+    input: float = attrs.field(validator=attrs.validators.ge(0))
+    output: float = attrs.field(validator=attrs.validators.ge(0))
+    cached_input: float | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(0)))
+
+    def cost(self, model: str, *, input_tokens: int, cached_tokens: int, output_tokens: int) -> float | None:
+        """The cost of one request in US dollars; `cached_tokens` are part of `input_tokens`."""
+        cached = self.input if self.cached_input is None else self.cached_input
+        dollars = (input_tokens - cached_tokens) * self.input + cached_tokens * cached + output_tokens * self.output
+        return dollars / 1_000_000
+
+
+class PriceList:
+    """The list prices of a provider's models, where `genai-prices` is installed (the extra `prices`).
+
+    The provider is given by name, or by the base URL of its interface. The list is read when this is made,
+    because that takes a quarter of a second.
+    """
+
+    def __init__(self, *, provider: str | None = None, url: str | None = None) -> None:
+        self._whose = {"provider_id": provider, "provider_api_url": url}
+        self._library: Any = None
+        if importlib.util.find_spec("genai_prices") is not None:
+            self._library = importlib.import_module("genai_prices")
+
+    def cost(self, model: str, *, input_tokens: int, cached_tokens: int, output_tokens: int) -> float | None:
+        """The cost of one request in US dollars; `None` for a model that has no price in the list."""
+        if self._library is None:
+            return None
+        usage = self._library.Usage(
+            input_tokens=input_tokens, cache_read_tokens=cached_tokens, output_tokens=output_tokens
+        )
+        try:
+            price = self._library.calc_price(usage, model_ref=model, **self._whose)
+        except LookupError:
+            return None
+        return float(price.total_price)
