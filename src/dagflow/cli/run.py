@@ -153,7 +153,8 @@ def _tell_timeline(ending: Ending) -> None:
 def _usage(usage: Usage) -> str:
     requests = "1 request" if usage.requests == 1 else f"{usage.requests} requests"
     cost = f", ${usage.cost:.4f}" if usage.cost is not None else ""
-    return f"language model: {requests}, {usage.input_tokens} tokens in, {usage.output_tokens} out{cost}"
+    guessed = " (partly estimated)" if usage.estimated else ""
+    return f"language model: {requests}, {usage.input_tokens} tokens in, {usage.output_tokens} out{cost}{guessed}"
 
 
 def _tell_cancelled(ending: Ending) -> None:

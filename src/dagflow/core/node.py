@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 import attrs
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from dagflow.core.tools import Tool
 
 __all__ = ["Node", "NodeConfig", "has_empty_body"]
+
+
+def as_tuple(tools: Iterable[Tool | Callable[..., Any]]) -> tuple[Tool | Callable[..., Any], ...]:
+    return tuple(tools)
 
 
 @attrs.frozen(kw_only=True)
@@ -36,7 +40,7 @@ class NodeConfig:
     timeout: float | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.gt(0)))
     retry: Retry | None = attrs.field(default=None, converter=to_retry)
     max_concurrency: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(1)))
-    tools: tuple[Tool | Callable[..., Any], ...] = attrs.field(default=(), converter=tuple)
+    tools: tuple[Tool | Callable[..., Any], ...] = attrs.field(default=(), converter=as_tuple)
     max_tool_turns: int = attrs.field(default=10, validator=attrs.validators.ge(1))
 
 

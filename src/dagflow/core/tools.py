@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -118,12 +119,16 @@ class Tool:
 
 def to_tools(tools: Iterable[Tool | Fn]) -> tuple[Tool, ...]:
     """Make tools of functions; raises `GraphError` where two have one name."""
-    made = tuple(tool if isinstance(tool, Tool) else Tool.of(tool) for tool in tools)
+    made = tuple(tool if isinstance(tool, Tool) else _tool_of(tool) for tool in tools)
     names = [tool.name for tool in made]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise GraphError([f"two tools are called {name}; give one another name=" for name in twice], subject="tools")
     return made
+
+
+# Reading a function's hints takes longer than a request to write; what it gives never changes.
+_tool_of = functools.lru_cache(maxsize=512)(Tool.of)
 
 
 def invalid_call(error: InvalidAnswer) -> ToolResult:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from dagflow.core.dependencies import Call
+from dagflow.core.tools import to_tools
+from dagflow.errors import GraphError
 from dagflow.graph.discover import NodeType
 
 __all__ = ["graph_faults", "lm_needs"]
@@ -17,6 +19,7 @@ def graph_faults(nodes: Mapping[str, NodeType], start: str) -> Iterator[str]:
     yield from _dependency_defaults(nodes)
     yield from _dead_ends(nodes)
     yield from _contradicting_options(nodes)
+    yield from _tools(nodes)
 
 
 def _recalls_on_start(start: NodeType) -> Iterator[str]:
@@ -60,6 +63,14 @@ def _contradicting_options(nodes: Mapping[str, NodeType]) -> Iterator[str]:
                     f"{name}.{known.place} and {node.name}.{call.place} mark {call.name} with different options; "
                     f"a callable is called once in a run, so give both the same, or use two callables"
                 )
+
+
+def _tools(nodes: Mapping[str, NodeType]) -> Iterator[str]:
+    for node in nodes.values():
+        try:
+            to_tools(node.cls.node_config.tools)
+        except GraphError as error:
+            yield from (f"{node.name}: {error.subject}: {fault}" for fault in error.faults)
 
 
 def lm_needs(nodes: Mapping[str, NodeType]) -> Iterator[str]:
