@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from dagflow.core.shapes import UnsupportedType
+from dagflow.core.topology import CycleFound, levels
 
 __all__ = ["closed", "strict", "without_format"]
 
@@ -54,10 +55,11 @@ def closed(schema: Schema) -> Schema:
     """Write a schema in the dialect of Anthropic's structured output, as its SDK's `transform_schema` does.
 
     Keywords that the dialect does not know are put in words into the description; optional properties may be
-    left out. Raises `UnsupportedType` as `strict` does.
+    left out. Raises `UnsupportedType` as `strict` does, and for a type that contains itself.
     """
     if "properties" not in schema:
         raise UnsupportedType("$", object, "structured output takes an object with fields at its root")
+    _refuse_recursion(schema)
     changed: Schema = _walk(schema, _make_closed, "$")
     return changed
 
@@ -108,6 +110,34 @@ def _make_closed(part: Schema, path: str) -> Schema:
     if part.get("minItems", 0) > 1:
         unknown.append("minItems")
     return _alone_with_reference(_in_words(part, unknown))
+
+
+def _refuse_recursion(schema: Schema) -> None:
+    definitions = schema.get("$defs", {})
+    try:
+        levels(
+            {name: {used for used in _references(part) if used in definitions} for name, part in definitions.items()}
+        )
+    except CycleFound as found:
+        name = str(found.cycle[0])
+        raise UnsupportedType(
+            f"$defs.{name}", object, "structured output has no types that contain themselves"
+        ) from None
+
+
+def _references(schema: Any) -> Iterator[str]:
+    """The names of the definitions that a schema refers to."""
+    if isinstance(schema, list):
+        for item in schema:
+            yield from _references(item)
+    elif isinstance(schema, dict):
+        if isinstance(schema.get("$ref"), str):
+            yield schema["$ref"].rpartition("/")[2]
+        for key, part in schema.items():
+            if key in _SCHEMAS:
+                yield from _references(part)
+            elif key in _OF_SCHEMAS:
+                yield from _references(list(part.values()))
 
 
 def _alone_with_reference(part: Schema) -> Schema:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import attrs
 
 from dagflow.core.inputs import inputs, instruction_of
 from dagflow.core.markers import UNSET
@@ -18,11 +21,13 @@ from dagflow.errors import InvalidField
 __all__ = [
     "STOP",
     "SYSTEM",
+    "Form",
     "answer_shown",
     "choice_names",
     "choice_prompt",
     "choice_schema",
     "fill_prompt",
+    "form_of",
     "repair_prompt",
     "system_with_schema",
 ]
@@ -44,6 +49,25 @@ SYSTEM = (
 def system_with_schema(schema: Mapping[str, Any]) -> str:
     """The system prompt with the schema in it, for a model that is not given it in another way."""
     return f"{SYSTEM}\n\nJSON Schema:\n{json.dumps(schema, ensure_ascii=False)}"
+
+
+@attrs.frozen
+class Form:
+    """What is asked to be filled in: the schema, which is shared and not to be changed, and the system prompt."""
+
+    schema: dict[str, Any]
+    system: str
+
+
+def form_of(target: type[Node], names: tuple[str, ...]) -> Form:
+    """The form of some fields of a node type."""
+    return _form_of(target, names)  # type: ignore[arg-type]  # attrs gives its instances a hash, not the class
+
+
+@functools.lru_cache(maxsize=512)  # making it takes longer than all else about a request
+def _form_of(target: type[Node], names: tuple[str, ...]) -> Form:
+    schema = json_schema(target, only=names)
+    return Form(schema, system_with_schema(schema))
 
 
 def fill_prompt(instruction: str, source: Any, resolved: Mapping[str, Any]) -> str:

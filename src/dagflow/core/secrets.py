@@ -8,9 +8,23 @@ from collections.abc import Iterable
 from typing import Any, Final, NoReturn
 from urllib.parse import quote
 
-__all__ = ["MASK", "Secret", "mask"]
+__all__ = ["MASK", "Secret", "mask", "mask_keys"]
 
 MASK: Final = "<secret>"
+
+_KEY_SHAPES: Final = re.compile(
+    r"""(?<![A-Za-z0-9])(?:
+      sk-[A-Za-z0-9_-]{16,}                              # OpenAI, Anthropic and who followed them
+    | (?<=earer[ ])(?=\S*\d|\S{24})[\w.~+/-]{8,}={0,2}    # RFC 6750, 2.1: what follows "Bearer ", unless it is prose
+    | (?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])           # AWS
+    | gh[oprsu]_[A-Za-z0-9]{20,} | github_pat_\w{20,}    # GitHub
+    | AIza[A-Za-z0-9_-]{35}                              # Google
+    | xox[abeprs]-[A-Za-z0-9-]{10,}                      # Slack
+    | (?:gsk|hf)_[A-Za-z0-9]{20,}                        # Groq, Hugging Face
+    | eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}                 # JSON Web Token
+    )""",
+    re.VERBOSE,
+)
 
 _SHORTEST = 4  # masking every "a" would hide the text and not the secret
 
@@ -65,3 +79,8 @@ def mask(text: str, secrets: Iterable[str | Secret]) -> str:
         return text
     # The longest first: one secret may hold another. All at once: the mask itself is not searched.
     return re.sub("|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True)), MASK, text)
+
+
+def mask_keys(text: str) -> str:
+    """Replace what has the shape of a well-known provider's key, whoever it belongs to."""
+    return _KEY_SHAPES.sub(MASK, text)

@@ -176,6 +176,26 @@ def nearest(word: Any, known: Iterable[str]) -> str:
     return f"; did you mean {by_lower[found[0]]!r}?" if found else ""
 
 
+Row = tuple[str, Reader, bool, bool]
+"""How a field is read: its key, its reader, whether it is required, and whether null stands for its default."""
+
+
+def _rows(hint: Any, names: tuple[str, ...]) -> list[Row]:
+    return [
+        (
+            field.key,
+            reader_of(field.hint),
+            field.required,
+            not field.required and "null" not in json_types(field.hint),
+        )
+        for field in object_fields(hint)
+        if field.name in names
+    ]
+
+
+_cached_rows = lru_cache(maxsize=1024)(_rows)
+
+
 class ObjectReader:
     """Reads the JSON object of a class; `given` are arguments of its constructor that the object lacks."""
 
@@ -184,7 +204,7 @@ class ObjectReader:
         self._make: Callable[..., Any] = get_origin(hint) or hint
         self._fields = fields
         self._given = given
-        self._rows: list[tuple[str, Reader, bool, bool]] | None = None
+        self._rows: list[Row] | None = None
 
     def __call__(self, data: Any, _: Any = None) -> Any:
         """Make an instance; raises `Mismatch` or `InvalidAnswer` with every problem."""
@@ -212,16 +232,13 @@ class ObjectReader:
             raise InvalidAnswer(problems + refusals(self._make, self._fields, arguments))
         return self._construct(arguments)
 
-    def _prepare(self) -> list[tuple[str, Reader, bool, bool]]:
-        self._rows = [
-            (
-                field.key,
-                reader_of(field.hint),
-                field.required,
-                not field.required and "null" not in json_types(field.hint),
-            )
-            for field in self._fields
-        ]
+    def _prepare(self) -> list[Row]:
+        # Later, not when it is made: a class may hold itself.
+        names = tuple(field.name for field in self._fields)
+        try:
+            self._rows = _cached_rows(self._hint, names)
+        except TypeError:  # a hint that cannot be hashed
+            self._rows = _rows(self._hint, names)
         return self._rows
 
     def _expected(self, key: str) -> str:

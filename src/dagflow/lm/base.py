@@ -19,10 +19,10 @@ from dagflow.core.prompts import (
     choice_prompt,
     choice_schema,
     fill_prompt,
+    form_of,
     repair_prompt,
     system_with_schema,
 )
-from dagflow.core.schema import json_schema
 from dagflow.core.secrets import Secret
 from dagflow.core.structure import assemble, structure
 from dagflow.core.tools import to_tools
@@ -103,16 +103,16 @@ class BaseLM(ABC):
         self, target: type[N], resolved: Mapping[str, Any], instruction: str, source: Node | None = None
     ) -> N:
         """Fill the plain fields of `target` that `resolved` lacks; none costs no request. See `LM.fill`."""
-        names = [item.name for item in inputs(target) if item.kind == "plain" and item.name not in resolved]
+        names = tuple(item.name for item in inputs(target) if item.kind == "plain" and item.name not in resolved)
         if not names:
             return assemble(target, resolved)
-        schema = json_schema(target, only=names)
+        form = form_of(target, names)
         config = target.node_config
         request = LMRequest(
-            system=system_with_schema(schema),
+            system=form.system,
             native_system=SYSTEM,
             messages=(Message("user", fill_prompt(instruction, source, resolved)),),
-            schema=schema,
+            schema=form.schema,
             schema_name=target.__name__,
             purpose="fill",
             target=target.__name__,
