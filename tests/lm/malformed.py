@@ -251,7 +251,9 @@ def broken_constraints() -> Twelve:
     yield from (changed(customer=name) for name in ("", "A", "é"))
     yield from (changed(parts=[{"name": "lid", "count": count}]) for count in (0, -1, -(10**20)))
     yield from (changed(customer="B", parts=[{"name": "lid", "count": count}]) for count in (0, -5, 1))
-    yield from (changed(parts=[{"name": "lid", "count": 1}] * count + [{"name": "x", "count": 0}]) for count in (1, 2, 9))
+    yield from (
+        changed(parts=[{"name": "lid", "count": 1}] * count + [{"name": "x", "count": 0}]) for count in (1, 2, 9)
+    )
 
 
 def broken_envelopes() -> Twelve:

@@ -12,8 +12,8 @@ import importlib
 import socket
 import ssl
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from types import TracebackType
 from typing import Any, TypeAlias
 
@@ -61,20 +61,51 @@ class Reply:
 
     @asynccontextmanager
     async def chunks(self) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Read the body piece by piece inside the block."""
+        """Read the body piece by piece inside the block, which may be left before its end."""
+        chunks = Chunks(self._endpoint, self._response.aiter_bytes())
         with self._endpoint.translated():
-            async with aclosing(self._limited()) as pieces:
-                yield pieces
+            try:
+                yield chunks
+            finally:
+                await chunks.end()
 
-    async def _limited(self) -> AsyncGenerator[bytes, None]:
-        # It yields inside of nothing: its consumer may stop, or be cancelled, wherever it likes.
+
+class Chunks:
+    """The pieces of a body, up to the limit of its length."""
+
+    def __init__(self, endpoint: Endpoint, stream: AsyncIterator[bytes]) -> None:
+        self._endpoint = endpoint
+        self._stream = stream
+        self._length = 0
+        self._ended = False
+
+    def __aiter__(self) -> Chunks:
+        return self
+
+    async def __anext__(self) -> bytes:
         limit = self._endpoint.max_answer_bytes
-        length = 0
-        async for chunk in self._response.aiter_bytes():
-            length += len(chunk)
-            if length > limit:
-                raise LMError(f"{self._endpoint.url} answered with more than {limit} bytes; the request was ended")
-            yield chunk
+        try:
+            chunk = await anext(self._stream)
+        except BaseException:
+            self._ended = True
+            raise
+        self._length += len(chunk)
+        if self._length > limit:
+            raise LMError(f"{self._endpoint.url} answered with more than {limit} bytes; the request was ended")
+        return chunk
+
+    async def end(self) -> None:
+        """Leave the rest unread.
+
+        The stream is a pile of async generators, and closing the outermost leaves the others to the garbage
+        collector, which trio warns of. A cancellation that begins at the socket ends them all.
+        """
+        if self._ended:
+            return
+        with anyio.CancelScope(shield=True) as scope, suppress(Exception):
+            scope.cancel()
+            async for _ in self._stream:
+                pass  # what had been received already
 
 
 class Endpoint:

@@ -153,7 +153,7 @@ class OpenAICodec:
         calls = [_call(call) for call in list_at(message, "tool_calls")]
         return self._response(
             text=text_of(at(message, "content")),
-            refusal=text_of(at(message, "refusal")),
+            refusal=at(message, "refusal"),
             calls=calls,
             finish_reason=at(choice, "finish_reason"),
             usage=at(data, "usage"),
@@ -165,18 +165,18 @@ class OpenAICodec:
         return OpenAIStream(self._response)
 
     def _response(
-        self, *, text: str, refusal: str, calls: Sequence[ToolCall], finish_reason: Any, usage: Any, model: str
+        self, *, text: str, refusal: Any, calls: Sequence[ToolCall], finish_reason: Any, usage: Any, model: str
     ) -> LMResponse:
         finish = FINISH.get(finish_reason)
         if finish is None:
             raise LMError(f"the answer ended for an unknown reason, {finish_reason!r}")
-        if refusal:
-            finish = "refusal"
+        if isinstance(refusal, str) and not text:  # it is null where there is none
+            finish, text = "refusal", refusal
         elif calls and finish == "stop":  # some servers say so beside their calls
             finish = "tool_calls"
         model = model or self._model
         return LMResponse(
-            text=refusal or text,
+            text=text,
             usage=self._usage(usage, model),
             model=model,
             finish_reason=finish,
@@ -200,7 +200,7 @@ class OpenAIStream:
     def __init__(self, respond: Any) -> None:
         self._respond = respond
         self._texts: list[str] = []
-        self._refusals: list[str] = []
+        self._refusal: str | None = None
         self._calls: dict[int, dict[str, str]] = {}
         self._finish_reason: Any = None
         self._usage: Any = None
@@ -229,7 +229,9 @@ class OpenAIStream:
         self._finish_reason = at(choice, "finish_reason") or self._finish_reason
         for call in list_at(choice, "delta", "tool_calls"):
             self._add_call(call)
-        self._refusals.append(text_of(at(choice, "delta", "refusal")))
+        refusal = at(choice, "delta", "refusal")
+        if isinstance(refusal, str):
+            self._refusal = (self._refusal or "") + refusal
         piece = text_of(at(choice, "delta", "content"))
         self._texts.append(piece)
         bill.text(piece)
@@ -248,7 +250,7 @@ class OpenAIStream:
         """Give the whole answer."""
         response: LMResponse = self._respond(
             text="".join(self._texts),
-            refusal="".join(self._refusals),
+            refusal=self._refusal,
             calls=[ToolCall(**self._calls[index]) for index in sorted(self._calls)],
             finish_reason=self._finish_reason,
             usage=self._usage,
