@@ -12,7 +12,15 @@ import sys
 import nox
 
 SUPPORTED = ("3.11", "3.12", "3.13")
-TESTING = [".[trio,cli,testing]", "pytest-xdist>=3.6", "jsonschema>=4.23"]
+TESTING = [
+    ".[trio,cli,testing,prices,pydantic-ai,dspy]",
+    "pytest-xdist>=3.6",
+    "jsonschema>=4.23",
+    "openai>=3.0",
+    "anthropic>=2.0",
+    "httpx2>=2.0",
+    "trustme>=1.2",
+]
 RIVALS = ["sf-hamilton>=1.88", "langgraph>=1.0", "pydantic-graph>=1.0"]
 
 nox.needs_version = ">=2024.3.2"
