@@ -245,6 +245,7 @@ pieces = st.sampled_from([*WORDS, *PARTS, *ODD])
 streams = st.one_of(st.lists(pieces, max_size=40).map(b"".join), st.binary(max_size=60))
 
 
+@pytest.mark.slow
 @pytest.mark.fuzz
 @settings(max_examples=500 * SCALE)
 @given(stream=streams, cuts=st.lists(st.integers(0, 100), max_size=12))

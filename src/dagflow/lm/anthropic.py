@@ -210,7 +210,7 @@ class _Block:
     def of(cls, block: Any) -> _Block:
         kind = text_of(at(block, "type"))
         given = at(block, "input")
-        text = json.dumps(given) if kind == "tool_use" and given else text_of(at(block, "text"))
+        text = json.dumps(given, ensure_ascii=False) if kind == "tool_use" and given else text_of(at(block, "text"))
         return cls(kind, text, text_of(at(block, "id")), text_of(at(block, "name")))
 
 

@@ -59,7 +59,8 @@ def load_lm(spec: str, **options: Any) -> BaseLM:
     make = adapter.load()
     given = {option: value for option, value in options.items() if value is not None}
     taken = inspect.signature(make).parameters
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values())
     for option in given:
-        if option not in taken:
+        if option not in taken and not takes_any:
             raise ValueError(f"{name} takes no {option}; it takes {', '.join(list(taken)[1:])}")
     return make(model, **given) if model else make(**given)
