@@ -282,9 +282,11 @@ async def test_a_redirect_is_told_and_not_followed(make: Make) -> None:
 
 
 async def test_an_answer_that_takes_too_long_is_told(make: Make) -> None:
-    """The timeout ends a request that hangs, closes its connection, and is not tried again."""
+    """The timeout ends a request that hangs, closes its connection, counts it, and does not try again."""
     async with LMServer(Reply.hang()) as server, make(server.url, timeout=0.05) as lm:
-        error = await refused(lm)
+        with losses() as lost:
+            error = await refused(lm)
+        assert (1, True) == (lost.usage.requests, lost.usage.estimated)
         await server.closed_early(1)
         assert 1 == server.received
     assert "gave no whole answer within the timeout of 0.05 s" in str(error)
@@ -351,7 +353,7 @@ def test_a_base_url_is_checked_when_the_backend_is_made(url: str, fault: str) ->
 def test_a_missing_key_is_told(adapter: Any, variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a key the backend cannot be made, and the error says which variable to set."""
     monkeypatch.delenv(variable, raising=False)
-    with pytest.raises(ValueError, match=f"set {variable}, or pass api_key="):
+    with pytest.raises(LMError, match=f"set {variable}, or pass api_key="):
         adapter("model")
     monkeypatch.setenv(variable, KEY)
     assert KEY not in repr(adapter("model"))

@@ -17,11 +17,12 @@ from dagflow.core.secrets import Secret
 from dagflow.core.shapes import UnsupportedType
 from dagflow.core.sse import ServerSentEvent
 from dagflow.errors import LMError
+from dagflow.lm.base import DEFAULT_RETRY
 from dagflow.lm.billing import Bill
 from dagflow.lm.http import Endpoint
 from dagflow.lm.prices import Price, PriceList
 from dagflow.lm.protocol import LMRequest, LMResponse, Message, ToolCall
-from dagflow.lm.provider import DEFAULT_RETRY, MAX_ANSWER_BYTES, HTTPBackend, at, shape_of, text_of
+from dagflow.lm.provider import MAX_ANSWER_BYTES, HTTPBackend, at, shape_of, text_of
 from dagflow.types import Retry, Usage
 
 __all__ = ["AnthropicBackend"]
@@ -62,7 +63,7 @@ class AnthropicBackend(HTTPBackend):
 
     Connections live as long as the run that they serve. Keep them between runs with `async with backend:`.
 
-    Raises `ValueError` where the key is missing or the URL is none.
+    Raises `LMError` where the key is missing, and `ValueError` where the URL is none.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class AnthropicBackend(HTTPBackend):
         given = os.getenv(KEY_VARIABLE) if api_key is None else api_key
         key = Secret(given) if given else None
         if key is None and url == BASE_URL:
-            raise ValueError(f"AnthropicBackend needs an API key: set {KEY_VARIABLE}, or pass api_key=")
+            raise LMError(f"AnthropicBackend needs an API key: set {KEY_VARIABLE}, or pass api_key=")
         authorization = {"x-api-key": key} if key else {}
         prices = PriceList(provider="anthropic") if url == BASE_URL else PriceList(url=url)
         settings: dict[str, Any] = {"max_tokens": max_tokens}

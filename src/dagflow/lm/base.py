@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import anyio
 import attrs
@@ -31,12 +31,21 @@ from dagflow.kernel.context import record_lm_call, resolve_inputs
 from dagflow.lm.billing import losses
 from dagflow.lm.protocol import LMRequest, LMResponse, Message
 from dagflow.lm.tool_loop import converse
-from dagflow.types import Usage
+from dagflow.types import Retry, Usage
 
-__all__ = ["BaseLM"]
+__all__ = ["DEFAULT_RETRY", "BaseLM", "is_retriable"]
 
 N = TypeVar("N", bound=Node)
 T = TypeVar("T")
+
+
+DEFAULT_RETRY: Final = Retry(attempts=3, delay=0.5, max_delay=60.0, on=(LMError,))
+"""How adapters ask again: twice, after half a second and a second, or when the provider says."""
+
+
+def is_retriable(error: Exception) -> bool:
+    """Tell whether asking again can help."""
+    return isinstance(error, LMError) and error.retriable
 
 
 class BaseLM(ABC):

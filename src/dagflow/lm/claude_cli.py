@@ -74,7 +74,7 @@ class ClaudeCLIBackend(BaseLM):
         self._executable = os.path.abspath(program) if os.sep in self._program else self._program
         self._timeout = timeout
         self._grace = grace
-        self._env = dict(env or {})
+        self._env = {name: Secret(value) for name, value in (env or {}).items()}
         self._cwd = cwd
         self._max_output = max_output
 
@@ -160,7 +160,7 @@ class ClaudeCLIBackend(BaseLM):
     def _environment(self) -> dict[str, str]:
         # Inside of a session of Claude Code this variable is set, and the program refuses to run where it is.
         inherited = {name: value for name, value in os.environ.items() if name != "CLAUDECODE"}
-        return inherited | self._env
+        return inherited | {name: value.reveal() for name, value in self._env.items()}
 
     def _masked(self, error: ProcessError) -> str:
         """Mask the secrets in what an error quotes: it stays in sight as the cause of ours."""

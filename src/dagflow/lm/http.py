@@ -127,11 +127,13 @@ class Endpoint:
         max_answer_bytes: int,
     ) -> None:
         self.url = checked_url(base_url)
-        hidden = {value for name, value in headers.items() if name.lower() in SECRET_HEADERS}
+        hidden = {
+            value for name, value in headers.items() if name.lower() in SECRET_HEADERS or isinstance(value, Secret)
+        }
         self.secrets: tuple[Secret, ...] = tuple({Secret(value) for value in hidden} | ({key} if key else set()))
         self.timeout = timeout
         self.max_answer_bytes = max_answer_bytes
-        self._headers = dict(headers)
+        self._headers = {name.lower(): value for name, value in headers.items()}
         self._client = client
         self._family = family_of(client)
         self._opened: dict[Any, tuple[Client, int]] = {}
@@ -163,8 +165,7 @@ class Endpoint:
         connection, which is how the provider learns of it.
         """
         async with self._connections() as client:
-            sent = {name: revealed(value) for name, value in self._headers.items()}
-            request = client.build_request("POST", self.url + path, content=body, headers=sent)
+            request = client.build_request("POST", self.url + path, content=body, headers=self._revealed())
             request.stream = body_class(self._family)(body)
             try:
                 with self.translated(bill):
@@ -175,8 +176,11 @@ class Endpoint:
                         with anyio.CancelScope(shield=True):
                             await response.aclose()
             finally:
-                for name in sent:  # an exception keeps the request, and would keep the key
+                for name in self._headers:  # an exception keeps the request, and would keep the key
                     request.headers.pop(name, None)
+
+    def _revealed(self) -> dict[str, str]:
+        return {name: revealed(value) for name, value in self._headers.items()}
 
     @asynccontextmanager
     async def _connections(self) -> AsyncIterator[Any]:

@@ -18,11 +18,12 @@ from dagflow.core.shapes import UnsupportedType
 from dagflow.core.sse import ServerSentEvent
 from dagflow.core.tools import Tool
 from dagflow.errors import LMError
+from dagflow.lm.base import DEFAULT_RETRY
 from dagflow.lm.billing import Bill
 from dagflow.lm.http import Endpoint
 from dagflow.lm.prices import Price, PriceList
 from dagflow.lm.protocol import LMRequest, LMResponse, Message, ToolCall
-from dagflow.lm.provider import DEFAULT_RETRY, MAX_ANSWER_BYTES, HTTPBackend, at, list_at, shape_of, text_of
+from dagflow.lm.provider import MAX_ANSWER_BYTES, HTTPBackend, at, list_at, shape_of, text_of
 from dagflow.types import Retry, Usage
 
 __all__ = ["OpenAIBackend"]
@@ -54,7 +55,7 @@ class OpenAIBackend(HTTPBackend):
 
     Connections live as long as the run that they serve. Keep them between runs with `async with backend:`.
 
-    Raises `ValueError` where the key is missing or the URL is none.
+    Raises `LMError` where the key is missing, and `ValueError` where the URL is none.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class OpenAIBackend(HTTPBackend):
         given = os.getenv(KEY_VARIABLE) if api_key is None else api_key
         key = Secret(given) if given else None
         if key is None and url == BASE_URL:
-            raise ValueError(f"OpenAIBackend needs an API key: set {KEY_VARIABLE}, or pass api_key=")
+            raise LMError(f"OpenAIBackend needs an API key: set {KEY_VARIABLE}, or pass api_key=")
         authorization = {"authorization": Secret(f"Bearer {key.reveal()}")} if key else {}
         prices = PriceList(provider="openai") if url == BASE_URL else PriceList(url=url)
         settings: dict[str, Any] = {}

@@ -15,16 +15,13 @@ from dagflow.core.sse import ServerSentEvent, SSEParser
 from dagflow.errors import LMError
 from dagflow.kernel.context import TokenStream, token_stream
 from dagflow.kernel.retry import with_retries
-from dagflow.lm.base import BaseLM
+from dagflow.lm.base import BaseLM, is_retriable
 from dagflow.lm.billing import Bill, billed
 from dagflow.lm.http import Endpoint, Reply
 from dagflow.lm.protocol import LMRequest, LMResponse
 from dagflow.types import Retry, Usage
 
-__all__ = ["DEFAULT_RETRY", "Codec", "HTTPBackend", "StreamDecoder", "at", "list_at", "shape_of", "text_of"]
-
-DEFAULT_RETRY: Final = Retry(attempts=3, delay=0.5, max_delay=60.0, on=(LMError,))
-"""Two more attempts, after half a second and a second, or when the provider says."""
+__all__ = ["Codec", "HTTPBackend", "StreamDecoder", "at", "list_at", "shape_of", "text_of"]
 
 MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
 _QUOTED = 500
@@ -120,16 +117,17 @@ class HTTPBackend(BaseLM):
         stream = tokens is not None if self._stream is None else self._stream
         body = json.dumps(self._codec.encode(request, stream=stream), ensure_ascii=False).encode()
         timeout = self._endpoint.timeout
-        with billed(request) as bill, anyio.move_on_after(timeout):
-            async with self._endpoint.post(self._codec.path, body, bill) as reply:
-                if reply.status != 200:
-                    await self._raise_status(reply, bill)
-                if stream and reply.content_type == "text/event-stream":
-                    response = await self._read_stream(reply, bill, tokens)
-                else:
-                    response = await self._read_whole(reply, bill, tokens)
-            return attrs.evolve(response, request_id=response.request_id or request_id(reply))
-        raise LMError(f"{self._endpoint.url} gave no whole answer within the timeout of {timeout:g} s")
+        with billed(request) as bill:
+            with anyio.move_on_after(timeout):
+                async with self._endpoint.post(self._codec.path, body, bill) as reply:
+                    if reply.status != 200:
+                        await self._raise_status(reply, bill)
+                    if stream and reply.content_type == "text/event-stream":
+                        response = await self._read_stream(reply, bill, tokens)
+                    else:
+                        response = await self._read_whole(reply, bill, tokens)
+                    return attrs.evolve(response, request_id=response.request_id or request_id(reply))
+            raise LMError(f"{self._endpoint.url} gave no whole answer within the timeout of {timeout:g} s")
 
     async def _read_whole(self, reply: Reply, bill: Bill, tokens: TokenStream | None) -> LMResponse:
         raw = await reply.read()
@@ -204,11 +202,6 @@ class HTTPBackend(BaseLM):
             retry_after=retry_after,
             request_id=identity,
         )
-
-
-def is_retriable(error: Exception) -> bool:
-    """Tell whether asking again can help."""
-    return isinstance(error, LMError) and error.retriable
 
 
 def request_id(reply: Reply) -> str | None:

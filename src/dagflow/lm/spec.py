@@ -47,8 +47,8 @@ def load_lm(spec: str, **options: Any) -> BaseLM:
     `options` are those of the adapter's class, such as `base_url` and `temperature`; one that is `None` is left
     out.
 
-    Raises `ValueError` for a spec that names none, for an option that the adapter does not take, and for a key
-    that is missing; `ImportError` where its library is not installed, naming the extra.
+    Raises `ValueError` for a spec that names none, and for an option that the adapter does not take; `LMError`
+    where a key is missing; `ImportError` where its library is not installed, naming the extra.
     """
     name, _, model = spec.partition(":")
     adapter = ADAPTERS.get(name)
