@@ -38,10 +38,15 @@ if TYPE_CHECKING:
     from dagflow.kernel.standalone import resolve_dep, resolve_fields
     from dagflow.lm.anthropic import AnthropicBackend
     from dagflow.lm.base import BaseLM
+    from dagflow.lm.claude_cli import ClaudeCLIBackend
+    from dagflow.lm.dspy import DSPyBackend
     from dagflow.lm.openai import OpenAIBackend
     from dagflow.lm.prices import Price
     from dagflow.lm.protocol import LM, LMRequest, LMResponse, Message, ToolCall
+    from dagflow.lm.pydantic_ai import PydanticAIBackend
     from dagflow.lm.spec import load_lm
+    from dagflow.lm.wrappers import budgeted, cached, fallback, hedged, rate_limited, retrying
+    from dagflow.optimize import CompiledGraph, OptimizedLM, compile_graph, trace_to_examples
     from dagflow.types import Retry, Span, Timeline, Usage
 
 _HOMES = {
@@ -74,10 +79,15 @@ _HOMES = {
     "kernel.standalone": ("resolve_dep", "resolve_fields"),
     "lm.anthropic": ("AnthropicBackend",),
     "lm.base": ("BaseLM",),
+    "lm.claude_cli": ("ClaudeCLIBackend",),
+    "lm.dspy": ("DSPyBackend",),
     "lm.openai": ("OpenAIBackend",),
     "lm.prices": ("Price",),
     "lm.protocol": ("LM", "LMRequest", "LMResponse", "Message", "ToolCall"),
+    "lm.pydantic_ai": ("PydanticAIBackend",),
     "lm.spec": ("load_lm",),
+    "lm.wrappers": ("budgeted", "cached", "fallback", "hedged", "rate_limited", "retrying"),
+    "optimize": ("CompiledGraph", "OptimizedLM", "compile_graph", "field_match", "trace_to_examples"),
     "types": ("Retry", "Span", "Timeline", "Usage"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -86,6 +96,9 @@ __all__ = [
     "LM",
     "AnthropicBackend",
     "BaseLM",
+    "ClaudeCLIBackend",
+    "CompiledGraph",
+    "DSPyBackend",
     "DagflowError",
     "Dep",
     "DepError",
@@ -105,9 +118,11 @@ __all__ = [
     "NodeConfig",
     "NodeError",
     "OpenAIBackend",
+    "OptimizedLM",
     "Price",
     "ProcessError",
     "ProcessTimeout",
+    "PydanticAIBackend",
     "Recall",
     "RecallError",
     "Retry",
@@ -121,14 +136,22 @@ __all__ = [
     "Tool",
     "ToolCall",
     "Usage",
+    "budgeted",
+    "cached",
+    "compile_graph",
     "dep",
+    "fallback",
     "field",
+    "hedged",
     "load_lm",
     "map_concurrent",
     "progress",
+    "rate_limited",
     "recall",
     "resolve_dep",
     "resolve_fields",
+    "retrying",
+    "trace_to_examples",
 ]
 
 

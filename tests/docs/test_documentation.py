@@ -89,6 +89,8 @@ def having(kind: str) -> list[Path]:
 @pytest.mark.slow
 def test_examples_run_and_print_what_the_page_says(page: Path, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every example runs, in the order of its page, and prints what the page says."""
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)  # a page shows what happens without one
+    monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # DSPy loads prices otherwise
     module = ModuleType(f"page_{page.stem.replace('-', '_')}")
     monkeypatch.setitem(sys.modules, module.__name__, module)  # where forward references are looked up
     monkeypatch.setitem(vars(module), "BACKEND", backend)

@@ -101,8 +101,8 @@ async def test_a_cancelled_call_is_really_over(adapter: Adapter, tmp_path: Path)
 
             tasks.start_soon(run)
             if adapter.is_program:
-                while not (tmp_path / "calls.jsonl").exists():  # the program has no other way to tell
-                    await anyio.sleep(0.01)  # noqa: ASYNC110
+                while not (tmp_path / "calls.jsonl").exists():  # noqa: ASYNC110  # a program
+                    await anyio.sleep(0.01)
             else:
                 await place.server.arrived(1)
             tasks.cancel_scope.cancel()

@@ -3,11 +3,11 @@
 import json
 
 import pytest
-from lm.malformed import CASES, GOOD, KINDS, VALUE, Ask, Case, Order
 
 from dagflow import AnthropicBackend, DagflowError, FillError, Graph, LMError, OpenAIBackend, Retry
 from dagflow.lm.provider import HTTPBackend
 from dagflow.testing.lm_server import LMServer
+from lm.malformed import CASES, GOOD, KINDS, VALUE, Ask, Case, Order
 
 GRAPH = Graph(start=Ask)
 RETRY = Retry(attempts=3, delay=0.0, on=(LMError,))
@@ -27,7 +27,7 @@ def test_there_are_300_cases() -> None:
     for kind in KINDS:
         made = [repr(case.reply) for case in CASES if case.kind == kind.make.__name__]
         assert 12 == len(made)
-    assert VALUE == Order(**{**VALUE.__dict__})
+    assert VALUE == Order(**VALUE.__dict__)
 
 
 @pytest.mark.slow

@@ -4,12 +4,12 @@ from typing import Any
 
 import attrs
 import pytest
-from lm.scenarios import KEY, MODEL, SCENARIOS, Failure, Scenario
 
 from dagflow import AnthropicBackend, LMError, OpenAIBackend
 from dagflow.lm.provider import HTTPBackend
 from dagflow.testing import assert_no_leaks
 from dagflow.testing.lm_server import LMServer
+from lm.scenarios import KEY, MODEL, SCENARIOS, Failure, Scenario
 
 EACH = [(provider, scenario) for scenario in SCENARIOS for provider in scenario.providers]
 

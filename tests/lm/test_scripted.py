@@ -118,3 +118,9 @@ async def test_answers_are_taken_in_the_order_of_the_calls() -> None:
             group.start_soon(ask, number)
     asked = [int(request.schema_name) for request in lm.requests]
     assert ["a", "b", "c"] == [found[number] for number in asked]
+
+
+async def test_free_text_has_an_entry_of_its_own() -> None:
+    """A request for free text is no choice."""
+    lm = ScriptedLM({"choose": "First", "text": "good morning"})
+    assert "good morning" == (await lm.ask(LMRequest(system="", messages=()))).text

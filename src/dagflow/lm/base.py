@@ -180,9 +180,8 @@ class BaseLM(ABC):
                     duration = anyio.current_time() - began
                     record_lm_call(model=model, purpose=request.purpose, usage=usage, duration=duration)
         if response.finish_reason == "refusal":
-            message = (
-                f"the model refused to answer for {request.target or f'a {request.purpose}'}: {response.text[:200]}"
-            )
+            asked = request.target or ("a choice" if request.purpose == "choose" else "a text")
+            message = f"the model refused to answer for {asked}: {response.text[:200]}"
             raise LMError(message, provider_message=response.text, request_id=response.request_id)
         return response
 

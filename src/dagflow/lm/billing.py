@@ -90,7 +90,10 @@ def billed(request: LMRequest) -> Iterator[Bill]:
 
 def estimate(request: LMRequest) -> Usage:
     """Guess what a request uses before its answer: its input tokens, from the length of its text."""
-    characters = len(request.system) + sum(len(message.content) for message in request.messages)
+    characters = len(request.system)
+    for message in request.messages:
+        characters += len(message.content) + sum(len(call.arguments) for call in message.tool_calls)
+    characters += sum(len(tool.description) + len(str(tool.schema)) for tool in request.tools)
     return Usage(requests=1, input_tokens=tokens_of(characters), estimated=True)
 
 

@@ -72,8 +72,9 @@ class LMRequest:
     """One request to a model.
 
     `schema` is the JSON Schema that the answer must fit, `None` where any text will do; it is shared, and not
-    to be changed. `schema_name` is a name for it (letters, digits and underscores). `system` has the schema in words; `native_system` is the
-    same without it, for adapters that send the schema itself. `tools` are what the model may call.
+    to be changed. `schema_name` is a name for it (letters, digits and underscores). `system` has the schema in
+    words; `native_system` is the same without it, for adapters that send the schema itself. `tools` are what
+    the model may call.
 
     `purpose` is `"fill"`, `"choose"` or `"text"`, and `target` the name of the type that is made (empty
     otherwise). `source` is the node that is left and `resolved` the values that are known, as Python objects.

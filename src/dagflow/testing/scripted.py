@@ -25,10 +25,10 @@ Script = Mapping[Any, Any] | Sequence[Any]
 class ScriptedLM(BaseLM):
     """Answers from `script`, and keeps every request in `requests`.
 
-    A mapping answers by what is asked for: the name of a type (or the type itself), and `"choose"` for a
-    choice. Each entry is one answer, which is given every time; a list of answers, given one after the other;
-    or a function that is called with the `LMRequest` and returns an answer. A sequence in place of the
-    mapping answers whatever is asked, in order.
+    A mapping answers by what is asked for: the name of a type (or the type itself), `"choose"` for a choice,
+    and `"text"` for free text. Each entry is one answer, which is given every time; a list of answers, given
+    one after the other; or a function that is called with the `LMRequest` and returns an answer. A sequence in
+    place of the mapping answers whatever is asked, in order.
 
     An answer is JSON-able data or an instance of a class (both are written as JSON), a string (sent as it is,
     so that malformed answers can be scripted too; for a choice, a lone name is what is chosen), an
@@ -68,7 +68,7 @@ class ScriptedLM(BaseLM):
         return LMResponse(text=text, usage=usage, model="scripted")
 
     def _next(self, request: LMRequest) -> Any:
-        asked = request.target or "choose"
+        asked = request.target or request.purpose
         if self._by_name is None:
             if not self._in_order:
                 raise LMError(f"the script has no answer left, and {asked} was asked for")
