@@ -1,6 +1,7 @@
 """Every test runs on asyncio and on trio unless it is marked `one_backend` with a reason."""
 
 import os
+from collections import Counter
 from collections.abc import Generator
 
 import pytest
@@ -9,6 +10,45 @@ from hypothesis import settings
 # How long an example takes on a busy machine says nothing about the code.
 settings.register_profile("dagflow", settings(), deadline=None)
 settings.load_profile("dagflow")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option for the tests that cost money, or need what is not everywhere."""
+    parser.addoption("--run-e2e", action="store_true", help="also ask real services (tests/e2e); see the end of it all")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the mark of the tests that ask real services."""
+    config.addinivalue_line("markers", "e2e: asks a real service; runs with --run-e2e only")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the tests that ask real services out unless they are wanted; not as skipped, which is for surprises."""
+    if config.getoption("--run-e2e"):
+        return
+    unwanted = [item for item in items if item.get_closest_marker("e2e")]
+    if unwanted:
+        config.hook.pytest_deselected(items=unwanted)
+        items[:] = [item for item in items if not item.get_closest_marker("e2e")]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Tell which real services were asked, and what the others would have needed."""
+    if not config.getoption("--run-e2e"):
+        return
+    counts: dict[str, Counter[str]] = {}
+    about: dict[str, object] = {}
+    for outcome in ("passed", "failed", "error", "skipped"):
+        for report in terminalreporter.stats.get(outcome, ()):
+            # From the fixture that makes the backend; also from a worker of pytest-xdist.
+            told = dict(getattr(report, "user_properties", ()))
+            if "service" in told:
+                counts.setdefault(told["service"], Counter())[outcome] += 1
+                about[told["service"]] = told["about"]
+    terminalreporter.section("end-to-end tests against real services")
+    for service, count in sorted(counts.items()):
+        results = ", ".join(f"{number} {outcome}" for outcome, number in count.items())
+        terminalreporter.line(f"{service}: {results} ({about[service]})")
 
 
 @pytest.fixture(params=["asyncio", "trio"])

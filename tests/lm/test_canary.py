@@ -53,7 +53,7 @@ def shown(error: BaseException) -> str:
         if type(each_one).__module__.startswith("dagflow"):
             parts.append(repr(vars(each_one)))
         request = getattr(each_one, "_request", None)  # httpx keeps it with its exceptions
-        if request is not None and type(each_one).__module__.startswith("httpx."):
+        if request is not None and type(each_one).__module__.partition(".")[0] in ("httpx", "httpx2"):
             parts.append(repr(request.headers.raw))
     return "\n".join(parts)
 

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import attrs
 import httpx
 import pytest
@@ -792,6 +793,17 @@ async def test_exceptions_pass_through_a_server_as_they_are() -> None:
                 scope.cancel()
                 await anyio.sleep_forever()
         assert scope.cancelled_caught
+
+
+async def test_a_server_can_be_left_while_it_takes_a_connection() -> None:
+    """At whichever step a connection is when the server ends, its socket is closed."""
+    async with assert_no_leaks():
+        for steps in range(10):
+            async with LMServer("-") as server:
+                stream = await connect(server)
+                for _ in range(steps):
+                    await anyio.lowlevel.checkpoint()
+            await stream.aclose()
 
 
 @pytest.mark.slow
