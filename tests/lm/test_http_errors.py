@@ -468,3 +468,23 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.mark.parametrize(
+    ("make", "event"),
+    [
+        (openai, '{"choices": [{"delta": {"content": "fine"}}]}'),
+        (anthropic, '{"type": "message_start", "message": {"model": "m", "usage": {"input_tokens": 1}}}'),
+    ],
+)
+async def test_a_stream_that_ends_early_is_no_answer(make: Make, event: str) -> None:
+    """A stream that ends as if all were well, but before the answer does, may come whole the next time."""
+    body = f"data: {event}\n\ndata: [DONE]\n\n" if make is openai else f"data: {event}\n\n"
+    async with (
+        LMServer(Reply.raw(200, body.encode(), content_type="text/event-stream")) as server,
+        make(server.url, stream=True) as lm,
+    ):
+        error = await refused(lm)
+        assert 3 == server.received
+    assert "ended its stream before the answer was whole" in str(error)
+    assert error.retriable

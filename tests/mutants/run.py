@@ -189,7 +189,7 @@ MUTANTS = {
         "lm/provider.py",
         "if not decoder.ended:",
         "if False:",
-        "tests/lm/test_scenarios.py -k closed",
+        "tests/lm/test_http_errors.py -k ends_early",
     ),
     "length": Mutant(
         "an answer that was cut off is never taken",
