@@ -476,19 +476,27 @@ def test_which_variables_are_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
     for name, value in {**values, "MAX_TOKENS": "8000", "KEYBOARD": "german", "EMPTY_KEY": ""}.items():
         monkeypatch.setenv(name, value)
-    assert sorted(values.values()) == sorted(secret.reveal() for secret in ClaudeCLIBackend().secrets)
+    assert sorted(values.values()) == sorted(
+        secret.reveal() for secret in ClaudeCLIBackend(program=sys.executable).secrets
+    )
 
 
-async def test_a_missing_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The error says what to install and how to say where it is, and no request is counted."""
-    monkeypatch.setenv("PATH", str(tmp_path))
+async def test_a_missing_program(program: Program, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It is told when the backend is made, or when a request is: what to install, and how to say where it is."""
+    program.does(ANSWER)
+    monkeypatch.setenv("PATH", str(program.path.parent))
+    lm = ClaudeCLIBackend()
+    monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
     with losses() as lost:
-        error = await failing(ClaudeCLIBackend())
+        error = await failing(lm)
     assert "the Claude CLI did not run: cannot start 'claude': it is not on the PATH" in str(error)
-    assert "npm install -g @anthropic-ai/claude-code" in str(error)
-    assert "ClaudeCLIBackend(program=...)" in str(error)
-    assert not error.retriable
     assert Usage() == lost.usage
+    with pytest.raises(LMError, match=r"needs the program 'claude', which is not on the PATH") as caught:
+        ClaudeCLIBackend()
+    for told in (error, caught.value):
+        assert "npm install -g @anthropic-ai/claude-code" in str(told)
+        assert "program=" in str(told)
+        assert not told.retriable
 
 
 async def test_a_program_that_cannot_run(program: Program, tmp_path: Path) -> None:

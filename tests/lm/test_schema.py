@@ -11,9 +11,10 @@ import pytest
 from attrs import validators as v
 
 from dagflow import Dep, Node, field
-from dagflow.core.dialects import strict, without_format
+from dagflow.core.dialects import closed, strict, without_format
 from dagflow.core.schema import json_schema
 from dagflow.core.shapes import UnsupportedType
+from dagflow.testing.lm_server.schemas import anthropic_fault, openai_fault
 
 
 class Colour(enum.Enum):
@@ -267,6 +268,55 @@ def test_what_the_strict_dialect_lacks_is_refused(hint: Any) -> None:
         strict(json_schema(hint))
 
 
+MAYBE: Any = int | None
+
+
+@attrs.frozen
+class Closely:
+    place: Place = attrs.field(metadata={"description": "where"})
+    pair: tuple[int, str]
+    code: str = attrs.field(default="AB", validator=v.min_len(2))
+    tags: list[str] = attrs.field(factory=list, validator=v.min_len(2))
+    mood: str | None = None
+    day: datetime.date | None = None
+
+
+def test_the_closed_dialect() -> None:
+    """Optional fields stay optional, only known keywords are left, and what they lost is told in words."""
+    schema = closed(json_schema(Closely))
+    known = STRICT_KEYWORDS - {"pattern", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
+    for part in subschemas(schema):
+        assert set(part) <= (known - {"maxItems"}) | {"const"}
+        assert part.get("minItems", 0) <= 1
+        assert set(part) == {"$ref"} or "$ref" not in part
+    assert ["place", "pair"] == schema["required"]
+    assert "minLength: 2" in schema["properties"]["code"]["description"]
+    assert "minItems: 2" in schema["properties"]["tags"]["description"]
+    assert "in this order" in schema["properties"]["pair"]["description"]
+    assert anthropic_fault(schema) is None
+    assert openai_fault(strict(json_schema(Closely))) is None
+
+
+@pytest.mark.parametrize(
+    ("hint", "said"),
+    [
+        (list[int], "an object with fields at its root"),
+        (attrs.make_class("Loose", {"x": attrs.field(type=dict[str, int])}), "free keys"),
+        (attrs.make_class("Open", {"x": attrs.field(type=Any)}), "values of any type"),
+        (Tree, "no types that contain themselves"),
+        (
+            attrs.make_class("Wide", {f"a{n}": attrs.field(type=int, default=0) for n in range(25)}),
+            "at most 24 optional",
+        ),
+        (attrs.make_class("Split", {f"a{n}": attrs.field(type=MAYBE) for n in range(17)}), "at most 16 unions"),
+    ],
+)
+def test_what_the_closed_dialect_lacks_is_refused(hint: Any, said: str) -> None:
+    """What the provider does not compile is not sent to it, and told in the prompt instead."""
+    with pytest.raises(UnsupportedType, match=said):
+        closed(json_schema(hint))
+
+
 def test_without_format() -> None:
     """No `format` is left, and each is told in the description."""
     schema = without_format(json_schema(Everything))
@@ -281,6 +331,7 @@ def test_dialects_leave_the_schema_as_it_was() -> None:
     before = json.dumps(schema)
     strict(schema)
     without_format(schema)
+    closed(json_schema(Closely))
     assert before == json.dumps(schema)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 import attrs
 
@@ -17,6 +18,10 @@ __all__ = ["LanguageModel", "find_lm", "needs_of"]
 
 SCRIPTED = "scripted_lm"
 METHODS = ("make", "decide", "choose_type", "fill")
+ASKED_OTHERWISE: Final = frozenset({"claude-cli"})
+"""The adapters that have no server of their own to be asked at."""
+ADVICE_FOR_CODE: Final = (", or pass api_key=", ", or say where it is with program=")
+"""Ends of messages that are of no use on a command line, which has no such options."""
 
 
 @attrs.frozen
@@ -34,10 +39,12 @@ def find_lm(spec: str, module: ModuleType, *, base_url: str | None = None) -> La
     or making it fails.
     """
     name, _, rest = spec.partition(":")
+    if base_url is not None:
+        if name not in ADAPTERS or name in ASKED_OTHERWISE:
+            raise UsageProblem(f"--base-url goes with an adapter that speaks HTTP, not with --lm {spec}")
+        _check_url(base_url)
     if name in ADAPTERS:
         return _adapter(spec, base_url)
-    if base_url is not None:
-        raise UsageProblem(f"--base-url goes with an adapter that speaks HTTP, not with --lm {spec}")
     if name == "scripted":
         return _scripted(module)
     if not rest:
@@ -63,7 +70,23 @@ def _adapter(spec: str, base_url: str | None) -> LanguageModel:
     try:
         return LanguageModel(load_lm(spec, base_url=base_url), spec)
     except (ImportError, ValueError, LMError) as error:
-        raise UsageProblem(f"--lm {spec}: {error}") from error
+        said = str(error)
+        for advice in ADVICE_FOR_CODE:
+            said = said.removesuffix(advice)
+        raise UsageProblem(f"--lm {spec}: {said}") from error
+    except Exception as error:  # of the library that the adapter goes through
+        raise BrokenTarget(f"--lm {spec} could not be made: {describe(error)}") from error
+
+
+def _check_url(url: str) -> None:
+    """Refuse what is no URL, also an empty one: the provider would get what is meant for a server of one's own."""
+    try:
+        parts = urlsplit(url)
+        found = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        found = False
+    if not found:
+        raise UsageProblem(f"--base-url begins with http:// or https:// and a host, not {url!r}")
 
 
 def _scripted(module: ModuleType) -> LanguageModel:

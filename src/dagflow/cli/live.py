@@ -27,6 +27,7 @@ from dagflow.events import (
     NodeSucceeded,
     Progress,
     RunStarted,
+    Token,
 )
 from dagflow.report.timeline import human_duration
 
@@ -42,13 +43,17 @@ CHILDREN_SHOWN: Final = 12
 
 @attrs.define(eq=False)
 class Row:
-    """One thing that runs or ran; `began` and `took` are in seconds, on the monotonic clock."""
+    """One thing that runs or ran; `began` and `took` are in seconds, on the monotonic clock.
+
+    `streamed` is how many characters have come of the answers that it waits for.
+    """
 
     name: str
     began: float
     took: float = 0.0
     status: Status = "running"
     note: str = ""
+    streamed: int = 0
     children: list[Row] = attrs.field(factory=list)
 
     def end(self, status: Status, took: float) -> None:
@@ -123,8 +128,17 @@ class LiveTree:
             case DependencyStarted(dependency=key, name=name, activation=activation):
                 self._add(event.run, f"dependency:{key}", name, self._rows.get((event.run, activation)))
             case LMCalled(activation=activation, model=model, purpose=purpose, duration=duration):
-                row = self._add(event.run, f"lm:{event.seq}", f"{model}: {purpose}", self._row(event.run, activation))
-                row.end("succeeded", duration)
+                waiting = self._row(event.run, activation)
+                name = f"{model or 'language model'}: {purpose}"
+                call = self._add(event.run, f"lm:{event.seq}", name, waiting)
+                call.end("succeeded" if model else "failed", duration)
+                if waiting is not None and waiting.streamed:
+                    waiting.streamed, waiting.note = 0, ""
+            case Token(activation=activation, text=text):
+                waiting = self._row(event.run, activation)
+                if waiting is not None:
+                    waiting.streamed += len(text)
+                    waiting.note = f"{waiting.streamed} characters of an answer"
             case Progress(activation=activation, message=message, fraction=fraction):
                 self._note(event.run, activation, message + (f" {fraction:.0%}" if fraction is not None else ""))
             case NodeRetried(activation=activation, error=error):

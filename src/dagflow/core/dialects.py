@@ -32,6 +32,9 @@ _CLOSED = {
     "properties", "required", "title", "type",
 }  # fmt: skip
 
+_MOST = {"optional fields": 24, "unions": 16}
+"""Anthropic's limits of a request's schema, by its guide to structured outputs."""
+
 _OF_SCHEMAS = ("properties", "$defs")
 _SCHEMAS = ("items", "anyOf", "prefixItems", "additionalProperties", "propertyNames")
 
@@ -55,12 +58,14 @@ def closed(schema: Schema) -> Schema:
     """Write a schema in the dialect of Anthropic's structured output, as its SDK's `transform_schema` does.
 
     Keywords that the dialect does not know are put in words into the description; optional properties may be
-    left out. Raises `UnsupportedType` as `strict` does, and for a type that contains itself.
+    left out. Raises `UnsupportedType` as `strict` does, for a type that contains itself, and for one with more
+    optional fields or unions than the provider compiles.
     """
     if "properties" not in schema:
         raise UnsupportedType("$", object, "structured output takes an object with fields at its root")
     _refuse_recursion(schema)
     changed: Schema = _walk(schema, _make_closed, "$")
+    _refuse_too_complex(changed)
     return changed
 
 
@@ -123,6 +128,20 @@ def _refuse_recursion(schema: Schema) -> None:
         raise UnsupportedType(
             f"$defs.{name}", object, "structured output has no types that contain themselves"
         ) from None
+
+
+def _refuse_too_complex(schema: Schema) -> None:
+    counts = {"optional fields": 0, "unions": 0}
+
+    def count(part: Schema, path: str) -> Schema:
+        counts["optional fields"] += len(part.get("properties", {})) - len(part.get("required", ()))
+        counts["unions"] += len(part.get("anyOf", ())) > 1 or isinstance(part.get("type"), list)
+        return part
+
+    _walk(schema, count, "$")
+    for what, number in counts.items():
+        if number > _MOST[what]:
+            raise UnsupportedType("$", object, f"structured output takes at most {_MOST[what]} {what}, not {number}")
 
 
 def _references(schema: Any) -> Iterator[str]:

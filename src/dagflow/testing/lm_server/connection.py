@@ -7,7 +7,6 @@ only its sending half counts as gone. None of the clients in question does that.
 
 from __future__ import annotations
 
-import math
 import socket
 import struct
 from collections.abc import Awaitable, Iterable
@@ -194,7 +193,7 @@ class Connection:
             waiting.append(self._part(encoded, part))
             if encoded.pace:
                 await self._flush(waiting)
-                await pause(encoded.pace)
+                await anyio.sleep(encoded.pace)
         if encoded.ending == "whole" and not encoded.repeated and encoded.status:
             waiting.append(self._sent(h11.EndOfMessage()))
         await self._flush(waiting)
@@ -202,7 +201,7 @@ class Connection:
             for part in encoded.repeated:
                 await self._stream.send(self._part(encoded, part))
                 if encoded.pace:
-                    await pause(encoded.pace)
+                    await anyio.sleep(encoded.pace)
 
     def _part(self, encoded: Encoded, part: bytes) -> bytes:
         if self._is_head:
@@ -243,11 +242,6 @@ class Connection:
             while not self._gone:
                 self._arrived = anyio.Event()
                 await self._arrived.wait()
-
-
-async def pause(seconds: float) -> None:
-    """Sleep; for ever where there is no end."""
-    await (anyio.sleep_forever() if seconds == math.inf else anyio.sleep(seconds))
 
 
 def reset_on_close(stream: ByteStream) -> None:

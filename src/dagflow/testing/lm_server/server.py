@@ -6,15 +6,14 @@ import ssl
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from types import TracebackType
-from typing import Any, cast
+from typing import Any
 
 import anyio
 import attrs
-from anyio.abc import ByteStream, SocketAttribute, SocketListener, TaskGroup
+from anyio.abc import ByteStream, Listener, SocketAttribute, SocketStream, TaskGroup
 from anyio.streams.tls import TLSStream
 
 from dagflow.testing.lm_server import routes
-from dagflow.testing.lm_server.connection import Connection, pause
 from dagflow.testing.lm_server.reply import ErrorReply, Reply
 from dagflow.testing.lm_server.requests import Asked, HTTPRequest, RecordedRequest, Refused
 from dagflow.testing.lm_server.script import Script, Scripted, ScriptError
@@ -26,9 +25,6 @@ HOST = "127.0.0.1"
 
 PATIENCE = 10.0
 """Seconds to wait for what a client should do."""
-
-ACCEPT = 1.0
-"""Seconds to take a connection that has announced itself; it takes none, unless the client is gone again."""
 
 
 class LMServer:
@@ -44,6 +40,8 @@ class LMServer:
     that says so), unless the block raises something itself.
 
     `tls` is the server's side of it; then `url` begins with `https`. With `record=False`, `requests` stays empty.
+
+    Raises `ImportError` without h11, which the `testing` extra installs.
     """
 
     def __init__(
@@ -55,6 +53,11 @@ class LMServer:
         tls: ssl.SSLContext | None = None,
         record: bool = True,
     ) -> None:
+        try:
+            from dagflow.testing.lm_server.connection import Connection
+        except ImportError as error:
+            raise ImportError("LMServer needs h11: pip install 'dagflow[testing]'", name="h11") from error
+        self._connect = Connection
         self.requests: list[RecordedRequest] = []
         self.received = 0
         self.aborted = 0
@@ -71,16 +74,15 @@ class LMServer:
         self._encode: Callable[..., Encoded] = lru_cache(maxsize=16)(routes.encode)
         self._changed: anyio.Event | None = None
         self._tasks: TaskGroup
-        self._listener: SocketListener
-        self._streams: set[ByteStream] = set()
+        self._listener: Listener[SocketStream]
 
     async def __aenter__(self) -> LMServer:
         listeners = await anyio.create_tcp_listener(local_host=HOST, local_port=self._port)
         self._port = listeners.extra(SocketAttribute.local_port)
-        self._listener = cast("SocketListener", listeners.listeners[0])
+        [self._listener] = listeners.listeners
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
-        self._tasks.start_soon(self._listen)
+        self._tasks.start_soon(self._listener.serve, self._serve, self._tasks)
         return self
 
     async def __aexit__(
@@ -94,8 +96,7 @@ class LMServer:
             await self._tasks.__aexit__(None, None, None)
         finally:
             with anyio.CancelScope(shield=True):
-                for resource in (self._listener, *self._streams):  # these of tasks that never took their first step
-                    await anyio.aclose_forcefully(resource)
+                await anyio.aclose_forcefully(self._listener)
         if self._failures and error is None:
             raise self._failures[0]
         if error is not None:
@@ -126,27 +127,16 @@ class LMServer:
         """Wait until `count` clients have hung up before their answers were whole."""
         await self.until(lambda: self.aborted >= count)
 
-    async def _listen(self) -> None:
-        # `SocketListener.serve`, cancelled while it accepts or before its handler begins, would lose the socket.
-        socket = self._listener.extra(SocketAttribute.raw_socket)
-        while True:
-            await anyio.wait_readable(socket)
-            with anyio.move_on_after(ACCEPT, shield=True):
-                stream = await self._listener.accept()
-                self._streams.add(stream)
-                self._tasks.start_soon(self._serve, stream)
-
     async def _serve(self, stream: ByteStream) -> None:
         self.connections += 1
         self.open_connections += 1
         self._notify()
         try:
             if secure := await self._secured(stream):
-                await Connection(secure, self.connections, self).serve()
+                await self._connect(secure, self.connections, self).serve()
         finally:
             with anyio.CancelScope(shield=True):
                 await anyio.aclose_forcefully(stream)
-            self._streams.discard(stream)
             self.open_connections -= 1
             self._notify()
 
@@ -206,7 +196,7 @@ class Exchange:
         else:
             encoded = await self._scripted(asked)
         if encoded.latency:
-            await pause(encoded.latency)
+            await anyio.sleep(encoded.latency)
         self._update(status=encoded.status or None)
         name = "request-id" if provider == "anthropic" else "x-request-id"
         headers = ((name, request_id), *encoded.headers) if encoded.status else ()
