@@ -7,16 +7,30 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from dagflow.testing.lm_server import RecordedRequest, Reply, ToolCall
 from e2e.made_up import made_up_value
 
-__all__ = ["made_up_answer"]
+__all__ = ["install_claude", "made_up_answer"]
 
 TEMPLATE = re.compile(r"^\{(\w+)\}(?: +# note: (.*))?$", re.MULTILINE)
 """A field in the system prompt of DSPy, and the form that it must have."""
+
+CLAUDE = f"""#!{sys.executable} -ISB
+import json, sys
+sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+from e2e.made_up import made_up_value
+from lm import claude_program
+
+claude_program.__file__ = __file__  # it notes its calls, and the environment of each, in its own folder
+schema = json.loads(sys.argv[sys.argv.index("--json-schema") + 1])
+claude_program.next_step = lambda folder: {{"value": made_up_value(schema)}}
+claude_program.main()
+"""
 
 
 def made_up_answer(request: RecordedRequest) -> Any:
@@ -30,6 +44,13 @@ def made_up_answer(request: RecordedRequest) -> Any:
         parts = {**{name: _in_form(note) for name, note in fields.items()}, "completed": ""}
         return "\n\n".join(f"[[ ## {name} ## ]]\n{value}" for name, value in parts.items())
     return made_up_value(_schema_of(body))
+
+
+def install_claude(folder: Path) -> None:
+    """Put a program `claude` into a folder, which behaves like the Claude CLI and makes its answers up."""
+    program = folder / "claude"
+    program.write_text(CLAUDE)
+    program.chmod(0o755)
 
 
 def _has_results(body: Any) -> bool:

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 import attrs
@@ -79,7 +80,7 @@ def pydantic_ai() -> Found:
 
 def dspy() -> Found:
     provider, key, model, url = _either("dspy", "dspy")
-    place = {} if url is None else {"base_url": url}
+    place: dict[str, Any] = {} if url is None else {"base_url": url}
 
     def make() -> BaseLM:
         from dagflow.lm.dspy import DSPyBackend

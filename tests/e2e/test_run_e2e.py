@@ -1,6 +1,5 @@
 """The end-to-end tests themselves: they run against servers and a program of ours, and say what they skipped."""
 
-import os
 import re
 import subprocess
 import sys
@@ -11,23 +10,12 @@ import anyio.from_thread
 import pytest
 
 from dagflow.testing import LMServer
-from e2e.made_up_answers import made_up_answer
+from e2e.made_up_answers import install_claude, made_up_answer
 
 ROOT = Path(__file__).parents[2]
 KEY = "sk-canary-5d1c0f9e8b7a6d43"
 PATIENCE = 120
 """Seconds after which a run of the tests is taken to hang."""
-
-CLAUDE = f"""#!{sys.executable} -ISB
-import json, sys
-sys.path.insert(0, {str(ROOT / "tests")!r})
-from e2e.made_up import made_up_value
-from lm import claude_program
-
-schema = json.loads(sys.argv[sys.argv.index("--json-schema") + 1])
-claude_program.next_step = lambda folder: {{"value": made_up_value(schema)}}
-claude_program.main()
-"""
 
 pytestmark = [pytest.mark.slow, pytest.mark.one_backend("a process, which runs its tests on both")]
 
@@ -59,7 +47,9 @@ def run_pytest(folder: Path, *options: str, **environment: str) -> tuple[int, st
 
 def told(stdout: str) -> dict[str, str]:
     """What the summary says of each service."""
-    section = stdout.partition("end-to-end tests against real services")[2].partition("=====\n")[2].partition("=====")[0]
+    section = (
+        stdout.partition("end-to-end tests against real services")[2].partition("=====\n")[2].partition("=====")[0]
+    )
     return dict(line.split(": ", 1) for line in section.splitlines() if ": " in line)
 
 
@@ -85,9 +75,7 @@ def test_what_is_there_runs_and_the_rest_is_told(url: str, tmp_path: Path) -> No
 
 def test_every_service_can_pass(url: str, tmp_path: Path) -> None:
     """With keys, a server and a program, all of the tests pass; nothing is skipped."""
-    program = tmp_path / "claude"
-    program.write_text(CLAUDE)
-    program.chmod(0o755)
+    install_claude(tmp_path)
     environment = {
         "OPENAI_API_KEY": KEY,
         "OPENAI_BASE_URL": f"{url}/v1",
@@ -113,9 +101,9 @@ def test_a_service_that_fails_is_told(url: str, tmp_path: Path) -> None:
     assert told(stdout)["OpenAIBackend, OpenAI"].startswith("2 failed (gpt-5-mini at ")
 
 
-def test_without_the_flag_nothing_is_asked(tmp_path: Path) -> None:
+def test_without_the_flag_nothing_is_asked(url: str, tmp_path: Path) -> None:
     """Without `--run-e2e` the tests are left out, whatever keys there are; none is skipped."""
-    status, stdout = run_pytest(tmp_path, OPENAI_API_KEY=KEY, DAGFLOW_NO_SKIPS="1")
+    status, stdout = run_pytest(tmp_path, OPENAI_API_KEY=KEY, OPENAI_BASE_URL=f"{url}/v1", DAGFLOW_NO_SKIPS="1")
     assert pytest.ExitCode.NO_TESTS_COLLECTED == status, stdout
     assert re.search(r"\d+ deselected in", stdout)
     assert "skipped" not in stdout

@@ -210,7 +210,7 @@ async def test_known_plain_fields_are_not_asked_for() -> None:
     lm = ScriptedLM({"Outfit": {"size": 3}})
     outfit = await lm.fill(Outfit, {"place": "Faro", "top": "coat", "note": ""}, "Outfit")
     assert ("coat", 3) == (outfit.top, outfit.size)
-    assert ["size"] == list(lm.requests[0].schema["properties"])
+    assert ["size"] == list((lm.requests[0].schema or {})["properties"])
 
 
 async def test_one_candidate_costs_no_choice() -> None:

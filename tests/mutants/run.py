@@ -229,8 +229,8 @@ MUTANTS = {
     "tool-turns": Mutant(
         "turns of tools are bounded",
         "lm/tool_loop.py",
-        "for _ in range(max_turns + 1):",
-        "while True:",
+        "if turns == max_turns:",
+        "if False:",
         "tests/lm/test_tools.py -k bounded",
     ),
     "hedge-loser": Mutant(

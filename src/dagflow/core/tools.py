@@ -47,7 +47,7 @@ class Tool:
     function: Fn = attrs.field(repr=False)
     errors: tuple[type[Exception], ...] = ()
     kind: Kind = attrs.field(repr=False, kw_only=True)
-    _arguments: type[Any] = attrs.field(repr=False, kw_only=True)
+    arguments_type: type[Any] = attrs.field(repr=False, kw_only=True)
     dependencies: inspect.Signature = attrs.field(repr=False, kw_only=True)
 
     @classmethod
@@ -71,16 +71,16 @@ class Tool:
         Raises `GraphError` with every fault: a parameter without a hint or whose type has no form in JSON,
         `*args` or `**kwargs`, a generator or context manager.
         """
-        name = name or getattr(function, "__name__", None) or name_of(function)
+        known_as: str = name or getattr(function, "__name__", "") or name_of(function)
         faults: list[str] = []
         kind, signature = evaluated_signature(function, namespace or {}, faults)
-        if not name.isidentifier() or len(name) > 64:
-            faults.append(f"a tool's name is an identifier of at most 64 characters, not {name!r}; pass name=")
+        if not known_as.isidentifier() or len(known_as) > 64:
+            faults.append(f"a tool's name is an identifier of at most 64 characters, not {known_as!r}; pass name=")
         if kind == "context":
-            faults.append(f"{name} gives an async context manager; a tool returns its result")
+            faults.append(f"{known_as} gives an async context manager; a tool returns its result")
         given = [parameter for parameter in signature.parameters.values() if not _is_dependency(parameter)]
-        faults += [fault for parameter in given for fault in _parameter_faults(name, parameter)]
-        arguments = attrs.make_class(name, {p.name: _attribute(p) for p in given}, frozen=True, kw_only=True)
+        faults += [fault for parameter in given for fault in _parameter_faults(known_as, parameter)]
+        arguments = attrs.make_class(known_as, {p.name: _attribute(p) for p in given}, frozen=True, kw_only=True)
         schema: dict[str, Any] = {}
         if not faults:
             try:
@@ -88,24 +88,24 @@ class Tool:
             except UnsupportedType as error:
                 faults.append(f"tool {error}")
         if faults:
-            raise GraphError(faults, subject=f"tool {name}")
+            raise GraphError(faults, subject=f"tool {known_as}")
         rest = [p.replace(kind=p.KEYWORD_ONLY) for p in signature.parameters.values() if _is_dependency(p)]
         return cls(
-            name=name,
+            name=known_as,
             description=inspect.getdoc(function) or "" if description is None else description,
             schema=schema,
             function=function,
             errors=tuple(errors),
             kind=kind,
-            arguments=arguments,
+            arguments_type=arguments,
             dependencies=inspect.Signature(rest, return_annotation=Any),
         )
 
     def read(self, arguments: str) -> dict[str, Any]:
         """Read the arguments that a model wrote as JSON; raises `InvalidAnswer` where they do not fit."""
         data = parse_json(arguments) if arguments.strip() else {}
-        value: Any = structure(data, self._arguments)
-        return {field.name: getattr(value, field.name) for field in attrs.fields(self._arguments)}
+        value: Any = structure(data, self.arguments_type)
+        return {field.name: getattr(value, field.name) for field in attrs.fields(self.arguments_type)}
 
     def told(self, value: Any) -> ToolResult:
         """Write what the function returned: a string as it is, anything else as JSON."""

@@ -53,7 +53,7 @@ class Bill:
     """What one request has used, as far as it is known: an estimate, until `settle` is given the truth."""
 
     def __init__(self, usage: Usage) -> None:
-        self.usage = usage
+        self.usage: Usage = usage
         self._characters = 0
 
     def text(self, piece: str) -> None:

@@ -126,7 +126,7 @@ class Endpoint:
         timeout: float | None,
         max_answer_bytes: int,
     ) -> None:
-        self.url = checked_url(base_url)
+        self.url: str = checked_url(base_url)
         hidden = {
             value for name, value in headers.items() if name.lower() in SECRET_HEADERS or isinstance(value, Secret)
         }

@@ -24,10 +24,16 @@ async def converse(
     Raises `LMError` for a model that still wants calls after `max_turns` turns of them, and whatever a tool
     raises that is none of its `errors`.
     """
-    for _ in range(max_turns + 1):
-        response = await ask(request)
-        if response.finish_reason != "tool_calls":
-            return request, response
+    turns = 0
+    response = await ask(request)
+    while response.finish_reason == "tool_calls":
+        if turns == max_turns:
+            calls = ", ".join(call.name for call in response.tool_calls)
+            raise LMError(
+                f"the model still calls tools ({calls}) after {max_turns} turns of them; raise max_tool_turns, "
+                f"or tell it in the instruction when to stop"
+            )
+        turns += 1
         results = await _call(request.tools, response.tool_calls)
         asked = Message("assistant", response.text, tool_calls=response.tool_calls)
         answered = [
@@ -35,11 +41,8 @@ async def converse(
             for call, result in zip(response.tool_calls, results, strict=True)
         ]
         request = attrs.evolve(request, messages=(*request.messages, asked, *answered))
-    calls = ", ".join(call.name for call in response.tool_calls)
-    raise LMError(
-        f"the model still calls tools ({calls}) after {max_turns} turns of them; raise max_tool_turns, "
-        f"or tell it in the instruction when to stop"
-    )
+        response = await ask(request)
+    return request, response
 
 
 async def _call(tools: Sequence[Tool], calls: Sequence[ToolCall]) -> list[ToolResult]:

@@ -32,7 +32,7 @@ class OptimizedLM(BaseLM):
     def __init__(self, inner: BaseLM, predictors: Iterable[Predictor]) -> None:
         if not isinstance(inner, BaseLM):
             raise TypeError(f"OptimizedLM takes a BaseLM, which writes complete(), not {inner!r}")
-        self.repairs = inner.repairs
+        self.repairs: int = inner.repairs
         self.optimized_calls: Counter[str] = Counter()
         self.fallback_calls: Counter[str] = Counter()
         self._inner = inner

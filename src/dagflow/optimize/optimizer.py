@@ -58,7 +58,7 @@ class Optimization:
     """Optimises task after task with one language model; `usage` is what that used until now."""
 
     def __init__(self, lm: Any, bridge: Bridge, portal: BlockingPortal) -> None:
-        self.usage = Usage()
+        self.usage: Usage = Usage()
         self._dspy = load_dspy("optimize")
         self._lm = lm
         self._bridge = bridge

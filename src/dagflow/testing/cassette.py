@@ -45,7 +45,7 @@ class RecordingLM(BaseLM):
     """
 
     def __init__(self, lm: BaseLM, path: str | os.PathLike[str], *, redact: Redact = ()) -> None:
-        self.repairs = lm.repairs
+        self.repairs: int = lm.repairs
         self._lm = lm
         self._path = Path(path)
         self._redact = tuple(redact)

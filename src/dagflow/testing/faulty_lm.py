@@ -23,7 +23,7 @@ class FaultyLM(BaseLM):
     """
 
     def __init__(self, lm: BaseLM, plan: FaultPlan | None = None, *, latency: float = 0.0) -> None:
-        self.repairs = lm.repairs
+        self.repairs: int = lm.repairs
         self._lm = lm
         self._plan = FaultPlan(()) if plan is None else plan
         self._latency = latency

@@ -33,7 +33,7 @@ class Wrapper(BaseLM):
                     f"decide, choose_type and fill has no requests to wrap; extend dagflow.BaseLM and write complete"
                 )
         self._lms = lms
-        self.repairs = max(lm.repairs for lm in lms)
+        self.repairs: int = max(lm.repairs for lm in lms)
 
     @property
     def identity(self) -> Mapping[str, Any] | None:

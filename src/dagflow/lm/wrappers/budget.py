@@ -26,8 +26,8 @@ class Budgeted(Wrapper):
 
     def __init__(self, lm: BaseLM, seconds: float | None, tokens: float | None, cost: float | None) -> None:
         super().__init__(lm)
-        self.spent = Usage()
-        self.spent_seconds = 0.0
+        self.spent: Usage = Usage()
+        self.spent_seconds: float = 0.0
         self._lm = lm
         self._seconds, self._tokens, self._cost = seconds, tokens, cost
         self._permits: set[_Permit] = set()

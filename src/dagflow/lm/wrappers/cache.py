@@ -40,9 +40,9 @@ class Cached(Wrapper):
 
     def __init__(self, lm: BaseLM, folder: Path, ttl: float | None, key: Any) -> None:
         super().__init__(lm)
-        self.hits = 0
-        self.misses = 0
-        self.shared = 0
+        self.hits: int = 0
+        self.misses: int = 0
+        self.shared: int = 0
         self._lm = lm
         self._folder = folder
         self._ttl = math.inf if ttl is None else ttl

@@ -28,8 +28,8 @@ class Hedged(Wrapper):
 
     def __init__(self, lm: BaseLM, delay: float, other: BaseLM | None) -> None:
         super().__init__(*((lm,) if other is None else (lm, other)))
-        self.hedges = 0
-        self.won_by_second = 0
+        self.hedges: int = 0
+        self.won_by_second: int = 0
         self._first = lm
         self._second = lm if other is None else other
         self._delay = delay

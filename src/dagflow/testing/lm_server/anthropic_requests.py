@@ -24,7 +24,7 @@ REMOVED = ("temperature", "top_p", "top_k")
 TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 TOOL_USE_ID = re.compile(r"[a-zA-Z0-9_-]+")
 
-KNOWN = {
+KNOWN: dict[str, Any] = {
     "cache_control": dict,
     "container": (str, dict),
     "diagnostics": dict,
@@ -48,7 +48,7 @@ KNOWN = {
     "user_profile_id": str,
     "workspace_id": str,
 }
-TYPE_NAMES = {
+TYPE_NAMES: dict[type, str] = {
     str: "string",
     int: "integer",
     float: "number",
@@ -66,7 +66,7 @@ BLOCKS = {
     "thinking": {"thinking", "signature"},
     "redacted_thinking": {"data"},
 }
-BLOCKS_BY_ROLE = {
+BLOCKS_BY_ROLE: dict[str, tuple[str, ...]] = {
     "user": ("text", "image", "document", "search_result", "tool_result"),
     "assistant": ("text", "tool_use", "thinking", "redacted_thinking"),
 }

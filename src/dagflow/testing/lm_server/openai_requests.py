@@ -21,9 +21,12 @@ MESSAGE_KEYS = {
     "assistant": {"name", "tool_calls", "refusal", "audio", "function_call", "annotations"},
     "tool": {"tool_call_id"},
 }
-PARTS = {"user": ("text", "image_url", "input_audio", "file"), "assistant": ("text", "refusal")}
+PARTS: dict[str, tuple[str, ...]] = {
+    "user": ("text", "image_url", "input_audio", "file"),
+    "assistant": ("text", "refusal"),
+}
 
-KNOWN = {
+KNOWN: dict[str, Any] = {
     "audio": dict,
     "frequency_penalty": float,
     "logit_bias": dict,
@@ -72,7 +75,7 @@ RANGES = {
     "max_completion_tokens": (1, 1 << 31),
     "n": (1, 1),  # of one answer: more than the server has
 }
-TYPE_NAMES = {
+TYPE_NAMES: dict[type, str] = {
     str: "a string",
     int: "an integer",
     float: "a decimal",

@@ -63,8 +63,8 @@ class LMServer:
         self.aborted = 0
         self.active = 0
         self.peak_active = 0
-        self.connections = 0
-        self.open_connections = 0
+        self.connections: int = 0
+        self.open_connections: int = 0
         self._script = Script(script)
         self._api_key = api_key
         self._port = port
