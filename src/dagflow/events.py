@@ -172,8 +172,8 @@ class DependencyCancelled(Event):
 class LMCalled(Event):
     """A request to a language model is over; `duration` is in seconds.
 
-    `usage` also holds what was used for nothing: by attempts that failed, and by requests that lost a race. A
-    request that ended without an answer has no `model`.
+    `usage` also holds what was used for nothing: by attempts that failed, and by requests that lost a race.
+    `answered` is false for a request that ended without an answer, and then no `model` is known.
     """
 
     node: str
@@ -182,6 +182,7 @@ class LMCalled(Event):
     purpose: str
     usage: Usage
     duration: float
+    answered: bool = True
 
 
 @attrs.frozen(kw_only=True)

@@ -91,11 +91,11 @@ async def test_a_run_counts_what_was_used_for_nothing() -> None:
 
 
 async def test_a_request_without_an_answer_is_recorded() -> None:
-    """What a failed request has used is in the journal, without a model."""
+    """What a failed request has used is in the journal, as of a request that was not answered."""
     graph = Graph(start=Ask)
     events = []
     with pytest.raises((NodeError, LMError)):
         async with graph.stream(Ask(), lm=Wasteful(answers=False)) as stream:
             async for event in stream:
                 events.append(event)  # what came before the error is wanted
-    assert [("", Usage(1, 100, 0, 0.5))] == [(e.model, e.usage) for e in events if isinstance(e, LMCalled)]
+    assert [(False, Usage(1, 100, 0, 0.5))] == [(e.answered, e.usage) for e in events if isinstance(e, LMCalled)]

@@ -103,11 +103,11 @@ def describe_event(event: Event) -> str | None:
             return f"{name} failed, and is tried again after {human_duration(delay)}: {error}"
         case DependencyStarted(activation=activation, name=name):
             return f"{activation}: {name} started"
-        case LMCalled(activation=activation, model="", purpose=purpose, duration=duration):
-            # No answer has come that would name the model; the error follows.
+        case LMCalled(activation=activation, answered=False, purpose=purpose, duration=duration):
+            # The error follows.
             return f"{activation}: the language model was asked ({purpose}) for {human_duration(duration)}"
         case LMCalled(activation=activation, model=model, purpose=purpose, duration=duration):
-            return f"{activation}: {model} answered ({purpose}) in {human_duration(duration)}"
+            return f"{activation}: {model or 'the language model'} answered ({purpose}) in {human_duration(duration)}"
         case Progress(activation=activation, message=message, fraction=fraction):
             return f"{activation}: {message}" + (f" ({fraction:.0%})" if fraction is not None else "")
         case _:

@@ -127,11 +127,11 @@ class LiveTree:
                     self._add(event.run, name, name, self._owners.get(event.run))
             case DependencyStarted(dependency=key, name=name, activation=activation):
                 self._add(event.run, f"dependency:{key}", name, self._rows.get((event.run, activation)))
-            case LMCalled(activation=activation, model=model, purpose=purpose, duration=duration):
+            case LMCalled(activation=activation, model=model, purpose=purpose, duration=duration, answered=answered):
                 waiting = self._row(event.run, activation)
                 name = f"{model or 'language model'}: {purpose}"
                 call = self._add(event.run, f"lm:{event.seq}", name, waiting)
-                call.end("succeeded" if model else "failed", duration)
+                call.end("succeeded" if answered else "failed", duration)
                 if waiting is not None and waiting.streamed:
                     waiting.streamed, waiting.note = 0, ""
             case Token(activation=activation, text=text):

@@ -169,9 +169,10 @@ class Recorder:
         now = len(self._moments) - 1
         opened = min(bisect_right(self._moments, start + ROUNDING), now)
         parent = self._latest.get((event.run, "node", event.activation))
-        name = f"{event.model}: {event.purpose}" if event.purpose else event.model
+        model = event.model or "language model"
+        name = f"{model}: {event.purpose}" if event.purpose else model
         work = Work(f"{event.run}/lm:{event.seq}", "lm", name, start, opened, parent)
-        work.end, work.closed, work.status = event.elapsed, now, "succeeded"
+        work.end, work.closed, work.status = event.elapsed, now, "succeeded" if event.answered else "failed"
         self._work.append(work)
 
     def _open(self, key: Key, name: str, start: float, parent: Work | None, after: tuple[Work, ...]) -> None:

@@ -175,7 +175,7 @@ async def run_resource(key: Hashable, open_resource: Callable[[], AbstractAsyncC
     return value
 
 
-def record_lm_call(*, model: str, purpose: str, usage: Usage, duration: float) -> None:
+def record_lm_call(*, model: str, purpose: str, usage: Usage, duration: float, answered: bool) -> None:
     """Record what one request to a language model used; `duration` is in seconds. Nothing outside a run."""
     activation = _current.get()
     if activation is None:
@@ -189,6 +189,7 @@ def record_lm_call(*, model: str, purpose: str, usage: Usage, duration: float) -
         purpose=purpose,
         usage=usage,
         duration=duration,
+        answered=answered,
     )
 
 

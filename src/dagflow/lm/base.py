@@ -169,16 +169,18 @@ class BaseLM(ABC):
     async def _ask(self, request: LMRequest) -> LMResponse:
         """Send one request and record what it used, also for nothing."""
         began = anyio.current_time()
-        model, usage = "", Usage()
+        model, usage, answered = "", Usage(), False
         with losses() as lost:
             try:
                 response = await self.complete(request)
-                model, usage = response.model, response.usage
+                model, usage, answered = response.model, response.usage, True
             finally:
                 usage += lost.usage
                 if usage.requests:
                     duration = anyio.current_time() - began
-                    record_lm_call(model=model, purpose=request.purpose, usage=usage, duration=duration)
+                    record_lm_call(
+                        model=model, purpose=request.purpose, usage=usage, duration=duration, answered=answered
+                    )
         if response.finish_reason == "refusal":
             asked = request.target or ("a choice" if request.purpose == "choose" else "a text")
             message = f"the model refused to answer for {asked}: {response.text[:200]}"

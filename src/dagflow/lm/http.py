@@ -26,7 +26,7 @@ from dagflow.errors import LMError, describe
 from dagflow.kernel.context import run_resource
 from dagflow.lm.billing import Bill
 
-__all__ = ["Endpoint", "Reply"]
+__all__ = ["Endpoint", "Reply", "checked_url"]
 
 Client: TypeAlias = "httpx.AsyncClient"
 

@@ -27,6 +27,7 @@ from dagflow.lm.dspy.language_models import (
 )
 from dagflow.lm.dspy.library import load_dspy
 from dagflow.lm.dspy.through import ask_through_adapter
+from dagflow.lm.http import checked_url
 from dagflow.lm.protocol import LMRequest, LMResponse
 from dagflow.types import Usage
 
@@ -69,6 +70,9 @@ class DSPyBackend(BaseLM):
         self.repairs = repairs
         self._adapter = default_adapter() if adapter is None else adapter
         if isinstance(lm, str):
+            for name in ("base_url", "api_base"):
+                if settings.get(name) is not None:
+                    settings[name] = checked_url(settings[name])
             if api_key is not None:
                 settings["api_key"] = Secret(api_key).reveal()
             self._lm = self._dspy.LM(lm, cache=False, num_retries=num_retries, **settings)

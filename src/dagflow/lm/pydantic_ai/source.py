@@ -14,6 +14,7 @@ from pydantic_ai.settings import ModelSettings
 
 from dagflow.core.secrets import Secret
 from dagflow.errors import LMError
+from dagflow.lm.http import checked_url
 
 __all__ = ["AnyModel", "ModelSource", "Opened", "close", "identity_of", "secrets_of", "without_sdk_retries"]
 
@@ -31,6 +32,7 @@ class ModelSource:
 
     def __init__(self, name: str, base_url: str | None, api_key: str | Secret | None) -> None:
         self.name = name
+        base_url = None if base_url is None else checked_url(base_url)
         options = {"base_url": base_url, "api_key": None if api_key is None else Secret(api_key)}
         self._options = {key: value for key, value in options.items() if value is not None}
 
