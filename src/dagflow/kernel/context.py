@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import attrs
 
-from dagflow.events import LMCalled, Progress, Token
+from dagflow.events import Event, LMCalled, Progress, Token
 from dagflow.kernel.journal import Journal
 from dagflow.kernel.limits import Limit, Permit
 from dagflow.types import Usage
@@ -86,6 +86,10 @@ class ActivationContext:
         """The context of a dependency call, or of a body, under its own permit."""
         return ActivationContext(self.run, self.node, self.activation, self.attempt, permit, dependency)
 
+    def record(self, kind: type[Event], **fields: Any) -> None:
+        """Record an event of this activation."""
+        self.run.journal.record(kind, self.run.id, node=self.node, activation=self.activation, **fields)
+
     def nested_run_id(self, name: str) -> str:
         """A new id for a run that this activation starts, the same whenever the activation is run again."""
         key = (self.activation, self.attempt)
@@ -116,16 +120,8 @@ async def progress(message: str, fraction: float | None = None) -> None:
     activation = _current.get()
     if activation is None:
         return
-    journal = activation.run.journal
-    journal.record(
-        Progress,
-        activation.run.id,
-        node=activation.node,
-        activation=activation.activation,
-        message=message,
-        fraction=fraction,
-    )
-    await journal.settle()
+    activation.record(Progress, message=message, fraction=fraction)
+    await activation.run.journal.settle()
 
 
 class TokenStream:
@@ -137,18 +133,8 @@ class TokenStream:
 
     async def send(self, text: str) -> None:
         """Stream a piece of the answer; waits while a consumer of the stream is behind."""
-        activation = self._activation
-        journal = activation.run.journal
-        journal.record(
-            Token,
-            activation.run.id,
-            node=activation.node,
-            activation=activation.activation,
-            text=text,
-            request=self._request,
-        )
-        if journal.congested:
-            await journal.settle()
+        self._activation.record(Token, text=text, request=self._request)
+        await self._activation.run.journal.settle()
 
 
 def token_stream() -> TokenStream | None:
@@ -180,11 +166,8 @@ def record_lm_call(*, model: str, purpose: str, usage: Usage, duration: float, a
     activation = _current.get()
     if activation is None:
         return
-    activation.run.journal.record(
+    activation.record(
         LMCalled,
-        activation.run.id,
-        node=activation.node,
-        activation=activation.activation,
         model=model,
         purpose=purpose,
         usage=usage,

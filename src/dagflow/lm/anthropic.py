@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
@@ -22,7 +21,7 @@ from dagflow.lm.billing import Bill
 from dagflow.lm.http import Endpoint
 from dagflow.lm.prices import Price, PriceList
 from dagflow.lm.protocol import LMRequest, LMResponse, Message, ToolCall
-from dagflow.lm.provider import MAX_ANSWER_BYTES, HTTPBackend, at, shape_of, text_of
+from dagflow.lm.provider import MAX_ANSWER_BYTES, HTTPBackend, at, key_of, shape_of, text_of
 from dagflow.types import Retry, Usage
 
 __all__ = ["AnthropicBackend"]
@@ -86,10 +85,7 @@ class AnthropicBackend(HTTPBackend):
         repairs: int = 2,
     ) -> None:
         url = base_url or BASE_URL
-        given = os.getenv(KEY_VARIABLE) if api_key is None else api_key
-        key = Secret(given) if given else None
-        if key is None and url == BASE_URL:
-            raise LMError(f"AnthropicBackend needs an API key: set {KEY_VARIABLE}, or pass api_key=")
+        key = key_of(api_key, KEY_VARIABLE, needed_by="AnthropicBackend" if url == BASE_URL else None)
         authorization = {"x-api-key": key} if key else {}
         prices = PriceList(provider="anthropic") if url == BASE_URL else PriceList(url=url)
         settings: dict[str, Any] = {"max_tokens": max_tokens}

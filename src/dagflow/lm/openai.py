@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
@@ -23,7 +22,7 @@ from dagflow.lm.billing import Bill
 from dagflow.lm.http import Endpoint
 from dagflow.lm.prices import Price, PriceList
 from dagflow.lm.protocol import LMRequest, LMResponse, Message, ToolCall
-from dagflow.lm.provider import MAX_ANSWER_BYTES, HTTPBackend, at, list_at, shape_of, text_of
+from dagflow.lm.provider import MAX_ANSWER_BYTES, HTTPBackend, at, key_of, list_at, shape_of, text_of
 from dagflow.types import Retry, Usage
 
 __all__ = ["OpenAIBackend"]
@@ -78,10 +77,7 @@ class OpenAIBackend(HTTPBackend):
         repairs: int = 2,
     ) -> None:
         url = base_url or BASE_URL
-        given = os.getenv(KEY_VARIABLE) if api_key is None else api_key
-        key = Secret(given) if given else None
-        if key is None and url == BASE_URL:
-            raise LMError(f"OpenAIBackend needs an API key: set {KEY_VARIABLE}, or pass api_key=")
+        key = key_of(api_key, KEY_VARIABLE, needed_by="OpenAIBackend" if url == BASE_URL else None)
         authorization = {"authorization": Secret(f"Bearer {key.reveal()}")} if key else {}
         prices = PriceList(provider="openai") if url == BASE_URL else PriceList(url=url)
         settings: dict[str, Any] = {}

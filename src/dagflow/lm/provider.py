@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
@@ -21,7 +22,7 @@ from dagflow.lm.http import Endpoint, Reply
 from dagflow.lm.protocol import LMRequest, LMResponse
 from dagflow.types import Retry, Usage
 
-__all__ = ["Codec", "HTTPBackend", "StreamDecoder", "at", "list_at", "shape_of", "text_of"]
+__all__ = ["Codec", "HTTPBackend", "StreamDecoder", "at", "key_of", "list_at", "shape_of", "text_of"]
 
 MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
 _QUOTED = 500
@@ -238,6 +239,19 @@ def quoted(raw: bytes) -> str:
 def text_of(value: Any) -> str:
     """The value, where it is text; else nothing."""
     return value if isinstance(value, str) else ""
+
+
+def key_of(given: str | Secret | None, variable: str, *, needed_by: str | None) -> Secret | None:
+    """The key that is given, or that of the environment; `None` where there is none, and nobody needs one.
+
+    Raises `LMError`, which names the variable, where `needed_by` says who does.
+    """
+    key = os.getenv(variable) if given is None else given
+    if key:
+        return Secret(key)
+    if needed_by is not None:
+        raise LMError(f"{needed_by} needs an API key: set {variable}, or pass api_key=")
+    return None
 
 
 def list_at(data: Any, *path: str | int) -> list[Any]:

@@ -22,6 +22,8 @@ from dagflow.errors import LMError
 from dagflow.kernel.context import token_stream
 from dagflow.lm.base import BaseLM
 from dagflow.lm.protocol import LMRequest, LMResponse, ToolCall
+from dagflow.lm.wrappers.base import Wrapper
+from dagflow.lm.written import request_data
 from dagflow.types import Usage
 
 __all__ = ["RecordingLM", "ReplayingLM", "record_or_replay"]
@@ -33,7 +35,7 @@ Redact = Iterable[str | Secret]
 Data = dict[str, Any]
 
 
-class RecordingLM(BaseLM):
+class RecordingLM(Wrapper):
     """Asks `lm`, and keeps each request with its answer, or its `LMError`, in the file at `path`.
 
     The file is JSON that is meant to be read and committed: it is written anew after each answer, in the order
@@ -44,23 +46,15 @@ class RecordingLM(BaseLM):
     in the file; what `lm` answers is not changed.
     """
 
+    made_by = "RecordingLM"
+
     def __init__(self, lm: BaseLM, path: str | os.PathLike[str], *, redact: Redact = ()) -> None:
-        self.repairs: int = lm.repairs
+        super().__init__(lm)
         self._lm = lm
         self._path = Path(path)
         self._redact = tuple(redact)
         self._recorded: list[Data | None] = []
         self._writing = threading.Lock()
-
-    @property
-    def identity(self) -> Mapping[str, Any] | None:
-        """That of the recorded model."""
-        return self._lm.identity
-
-    @property
-    def secrets(self) -> tuple[Secret, ...]:
-        """Those of the recorded model."""
-        return self._lm.secrets
 
     async def complete(self, request: LMRequest) -> LMResponse:
         """Ask the model, and record what came of it."""
@@ -75,7 +69,7 @@ class RecordingLM(BaseLM):
         return response
 
     async def _record(self, place: int, request: LMRequest, outcome: Data) -> None:
-        data = {"request": _request_data(request), **outcome}
+        data = {"request": request_data(request), **outcome}
         self._recorded[place] = _masked(data, (*self.secrets, *self._redact))
         # An answer that has been paid for is kept, also by a run that is being cancelled.
         with anyio.CancelScope(shield=True):
@@ -109,7 +103,7 @@ class ReplayingLM(BaseLM):
 
     async def complete(self, request: LMRequest) -> LMResponse:
         """Give the next answer that was recorded for this request."""
-        key = _pretty(_masked(_request_data(request), self._redact))
+        key = _pretty(_masked(request_data(request), self._redact))
         try:
             answer = self._answers[key].popleft()  # taken before waiting, in the order of the calls
         except (KeyError, IndexError):
@@ -156,21 +150,6 @@ def record_or_replay(
     if mode == "record" or (mode == "auto" and not Path(path).exists()):
         return RecordingLM(make_lm(), path, redact=redact)
     return ReplayingLM(path, redact=redact, repairs=repairs)
-
-
-def _request_data(request: LMRequest) -> Data:
-    """What decides the answer to a request, as JSON-able data."""
-    return {
-        "system": request.system,
-        "messages": [attrs.asdict(message) for message in request.messages],
-        "schema": request.schema,
-        "schema_name": request.schema_name,
-        "purpose": request.purpose,
-        "target": request.target,
-        "tools": [
-            {"name": tool.name, "description": tool.description, "schema": tool.schema} for tool in request.tools
-        ],
-    }
 
 
 def _error_data(error: LMError) -> Data:

@@ -2,42 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 import anyio
 
-from dagflow.core.secrets import Secret
 from dagflow.lm.base import BaseLM
 from dagflow.lm.protocol import LMRequest, LMResponse
+from dagflow.lm.wrappers.base import Wrapper
 from dagflow.testing.faults import FaultPlan
 
 __all__ = ["FaultyLM"]
 
 
-class FaultyLM(BaseLM):
+class FaultyLM(Wrapper):
     """Asks `lm`, after `latency` seconds each, with the faults of `plan` put before its requests.
 
     The name in a `Fault` is that of the type which a request makes, `"choose"` for a choice and `"text"` for
     free text; its requests are counted from 1, repairs and the turns of tools among them.
     """
 
+    made_by = "FaultyLM"
+
     def __init__(self, lm: BaseLM, plan: FaultPlan | None = None, *, latency: float = 0.0) -> None:
-        self.repairs: int = lm.repairs
+        super().__init__(lm)
         self._lm = lm
         self._plan = FaultPlan(()) if plan is None else plan
         self._latency = latency
         self._by_name: dict[str, Callable[[LMRequest], Awaitable[LMResponse]]] = {}
-
-    @property
-    def identity(self) -> Mapping[str, Any] | None:
-        """That of the model behind it."""
-        return self._lm.identity
-
-    @property
-    def secrets(self) -> tuple[Secret, ...]:
-        """Those of the model behind it."""
-        return self._lm.secrets
 
     async def complete(self, request: LMRequest) -> LMResponse:
         """Wait or fail as the plan says, then ask the model."""

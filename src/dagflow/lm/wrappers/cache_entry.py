@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 
 from dagflow.lm.protocol import LMRequest, LMResponse, ToolCall
+from dagflow.lm.written import request_data
 from dagflow.types import Usage
 
 __all__ = ["asked_for", "entry_name", "read_entry", "write_entry"]
@@ -19,19 +20,7 @@ FORMAT = 1
 
 def asked_for(request: LMRequest, model: Any) -> dict[str, Any]:
     """Everything that decides an answer, as JSON-able data; `model` stands for the language model."""
-    return {
-        "model": model,
-        "system": request.system,
-        "native_system": request.native_system,
-        "messages": [attrs.asdict(message) for message in request.messages],
-        "schema": request.schema,
-        "schema_name": request.schema_name,
-        "purpose": request.purpose,
-        "target": request.target,
-        "tools": [
-            {"name": tool.name, "description": tool.description, "schema": tool.schema} for tool in request.tools
-        ],
-    }
+    return {"model": model, "native_system": request.native_system, **request_data(request)}
 
 
 def entry_name(asked: Mapping[str, Any]) -> str:
