@@ -26,6 +26,7 @@ RIVALS = ["sf-hamilton>=1.88", "langgraph>=1.0", "pydantic-graph>=1.0"]
 nox.needs_version = ">=2024.3.2"
 nox.options.sessions = ["lint", "types", "tests"]
 nox.options.reuse_existing_virtualenvs = True
+nox.options.default_venv_backend = "uv|virtualenv"
 
 
 def runs(version: str) -> bool:

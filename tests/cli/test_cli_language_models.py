@@ -170,7 +170,8 @@ class TestProgress:
     def test_a_request_without_an_answer_is_not_told_as_one(self) -> None:
         """A request that was not answered is told as that, and marked as failed."""
         told: dict[str, Any] = {"run": "r", "wall": 0.0, "elapsed": 0.0, "node": "A", "activation": "A#1"}
-        failed = LMCalled(seq=2, model="", purpose="fill", usage=Usage(requests=1), duration=1.5, answered=False, **told)
+        asked: dict[str, Any] = {"purpose": "fill", "usage": Usage(requests=1), "duration": 1.5}
+        failed = LMCalled(seq=2, model="", answered=False, **asked, **told)
         assert "A#1: the language model was asked (fill) for 1.50 s" == describe_event(failed)
         tree = LiveTree(Console(file=io.StringIO(), width=100, height=20))
         events: list[Event] = [NodeStarted(seq=1, attempt=1, parents=(), **told), failed]

@@ -475,7 +475,14 @@ def test_events_may_be_any_iterable() -> None:
 
 def test_a_request_without_an_answer_is_drawn_as_failed() -> None:
     """A model that did not answer is a failed span of its node, and needs no name."""
-    asked = {"run": "r", "wall": 0.0, "node": "A", "activation": "A#1", "purpose": "fill", "usage": Usage(1)}
+    asked: dict[str, Any] = {
+        "run": "r",
+        "wall": 0.0,
+        "node": "A",
+        "activation": "A#1",
+        "purpose": "fill",
+        "usage": Usage(1),
+    }
     called = [
         LMCalled(seq=seq, elapsed=float(seq), model="", duration=0.5, answered=seq == 2, **asked) for seq in (1, 2)
     ]
