@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from time import perf_counter
 
-from benchmarks import chart, costs, imports, loops, makespan, plans, report, resolve, runs
+from benchmarks import chart, costs, imports, language_models, loops, makespan, plans, report, resolve, runs
 from benchmarks.section import Section
 
 FOLDER = Path(__file__).parent
@@ -20,6 +20,7 @@ MEASUREMENTS = (
     runs.measure,
     costs.fanout,
     resolve.measure,
+    language_models.measure,
 )
 
 

@@ -2,8 +2,8 @@
 
 try:
     import pydantic_ai.direct  # noqa: F401
-except ImportError as error:
-    raise ImportError(f"PydanticAIBackend needs Pydantic AI: pip install 'dagflow[pydantic-ai]' ({error})") from error
+except ImportError as _error:
+    raise ImportError(f"PydanticAIBackend needs Pydantic AI: pip install 'dagflow[pydantic-ai]' ({_error})") from _error
 
 from dagflow.lm.pydantic_ai.backend import PydanticAIBackend
 
