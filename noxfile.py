@@ -21,7 +21,14 @@ TESTING = [
     "httpx2>=2.0",
     "trustme>=1.2",
 ]
-RIVALS = ["sf-hamilton>=1.88", "langgraph>=1.0", "pydantic-graph>=1.0"]
+RIVALS = [
+    "sf-hamilton>=1.88",
+    "langgraph>=1.0",
+    "pydantic-graph>=1.0",
+    "openai>=3.0",
+    "anthropic>=2.0",
+    "pydantic-ai-slim[openai,anthropic]>=2.60",
+]
 
 nox.needs_version = ">=2024.3.2"
 nox.options.sessions = ["lint", "types", "tests"]

@@ -11,7 +11,10 @@ from pathlib import Path
 
 from benchmarks.section import Section, Table
 
-LIBRARIES = ("dagflow", "anyio", "trio", "attrs", "sf-hamilton", "langgraph", "pydantic-graph")
+LIBRARIES = (
+    *("dagflow", "anyio", "trio", "attrs", "httpx", "sf-hamilton", "langgraph", "pydantic-graph"),
+    *("openai", "anthropic", "pydantic-ai-slim"),
+)
 
 
 def render(sections: Sequence[Section], *, seconds: float, chart: str) -> str:

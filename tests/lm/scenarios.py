@@ -228,13 +228,13 @@ BROKEN = (
         Failure("stream", said="no room", retriable=True),
         stream=True,
     ),
-    failing("no answer in time", Reply.hang(), Failure("timeout"), timeout=0.05),
+    failing("no answer in time", Reply.hang(), Failure("timeout"), timeout=0.3),
     failing(
         "a stream that falls silent",
         Reply(HELLO, cut_after=2, cut="stall"),
         Failure("timeout"),
         stream=True,
-        timeout=0.05,
+        timeout=0.3,
     ),
 )
 

@@ -281,15 +281,16 @@ async def test_a_redirect_is_told_and_not_followed(make: Make) -> None:
     assert "a redirect, which is not followed" in str(error)
 
 
+@pytest.mark.slow
 async def test_an_answer_that_takes_too_long_is_told(make: Make) -> None:
     """The timeout ends a request that hangs, closes its connection, counts it, and does not try again."""
-    async with LMServer(Reply.hang()) as server, make(server.url, timeout=0.05) as lm:
+    async with LMServer(Reply.hang()) as server, make(server.url, timeout=0.3) as lm:
         with losses() as lost:
             error = await refused(lm)
         assert (1, True) == (lost.usage.requests, lost.usage.estimated)
         await server.closed_early(1)
         assert 1 == server.received
-    assert "gave no whole answer within the timeout of 0.05 s" in str(error)
+    assert "gave no whole answer within the timeout of 0.3 s" in str(error)
     assert not error.retriable
 
 

@@ -41,7 +41,8 @@ class SSEParser:
     def __init__(self, max_event: int = 16 * 1024 * 1024) -> None:
         self._max_event = max_event
         self._line = bytearray()
-        self._data = bytearray()
+        self._data: list[bytes] = []
+        self._size = 0
         self._event = ""
         self._id = ""
         self._retry: int | None = None
@@ -60,40 +61,56 @@ class SSEParser:
         # belongs to it may come with that chunk.
         rest = data.removeprefix(b"\n") if self._after_return else data
         self._after_return = data.endswith(b"\r")
+        lines = rest.splitlines()
+        tail = b"" if rest.endswith((b"\n", b"\r")) or not lines else lines.pop()
         events: list[ServerSentEvent] = []
-        for piece in rest.splitlines(keepends=True):
-            content = piece.rstrip(b"\r\n")
-            self._line += content
-            self._refuse_too_much()
-            if len(content) < len(piece) and (event := self._end_line()) is not None:
-                events.append(event)
+        for line in lines:
+            if self._line:
+                line = bytes(self._line) + line
+                self._line.clear()
+            if self._at_start:
+                line = self._without_mark(line)
+                self._at_start = False
+            self._refuse_too_much(len(line))
+            if not line:
+                if self._data:
+                    events.append(self._whole_event())
+                self._event = ""
+                self._in_event = False
+            elif line.startswith(b"data: "):  # most are
+                self._in_event = True
+                self._add_data(line[6:])
+            elif self._is_field(line):
+                self._in_event = True
+                name, _, value = line.partition(b":")
+                self._set(name, value.removeprefix(b" "))
+        self._line += tail
+        self._refuse_too_much(len(self._line))
         return events
 
     def finish(self) -> bool:
         """Tell, at the end of the stream, whether it was cut within an event, which the standard throws away."""
         return self._in_event or self._is_field(self._without_mark(bytes(self._line)))
 
-    def _refuse_too_much(self) -> None:
-        if len(self._data) + len(self._line) > self._max_event:
+    def _refuse_too_much(self, line: int) -> None:
+        if self._size + line > self._max_event:
             raise ValueError(
                 f"a server-sent event has more than {self._max_event} bytes, the limit set by max_event; "
                 f"raise it if events that long are expected"
             )
 
-    def _end_line(self) -> ServerSentEvent | None:
-        line = self._without_mark(bytes(self._line))
-        self._line.clear()
-        self._at_start = False
-        if not line:
-            return self._end_event()
-        if self._is_field(line):
-            self._in_event = True
-            name, _, value = line.partition(b":")
-            self._set(name, value.removeprefix(b" "))
-        return None
-
     def _without_mark(self, line: bytes) -> bytes:
         return line.removeprefix(_BYTE_ORDER_MARK) if self._at_start else line
+
+    def _add_data(self, value: bytes) -> None:
+        self._data.append(value)
+        self._size += len(value) + 1
+
+    def _whole_event(self) -> ServerSentEvent:
+        data = _text(b"\n".join(self._data))
+        self._data.clear()
+        self._size = 0
+        return ServerSentEvent(data, self._event or "message", self._id, self._retry)
 
     @staticmethod
     def _is_field(line: bytes) -> bool:
@@ -101,23 +118,13 @@ class SSEParser:
 
     def _set(self, name: bytes, value: bytes) -> None:
         if name == b"data":
-            self._data += value
-            self._data += b"\n"
+            self._add_data(value)
         elif name == b"event":
             self._event = _text(value)
         elif name == b"id" and b"\0" not in value:
             self._id = _text(value)
         elif name == b"retry" and value.isdigit() and len(value) <= _LONGEST_RETRY:
             self._retry = int(value)
-
-    def _end_event(self) -> ServerSentEvent | None:
-        data, name = bytes(self._data), self._event
-        self._data.clear()
-        self._event = ""
-        self._in_event = False
-        if not data:
-            return None
-        return ServerSentEvent(_text(data[:-1]), name or "message", self._id, self._retry)
 
 
 def _text(data: bytes | bytearray) -> str:

@@ -102,6 +102,9 @@ class GraphStream:
 
     async def __anext__(self) -> Event:
         assert self._events is not None
+        event = self._events.take()
+        if event is not None:
+            return event
         try:
             return await self._events.__anext__()
         except StopAsyncIteration:

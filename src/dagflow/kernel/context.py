@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+import anyio.lowlevel
 import attrs
 
 from dagflow.events import Event, LMCalled, Progress, Token
@@ -129,12 +131,27 @@ class TokenStream:
 
     def __init__(self, activation: ActivationContext) -> None:
         self._activation = activation
-        self._request = next(activation.run.requests)
+        self._make = functools.partial(
+            Token,
+            run=activation.run.id,
+            node=activation.node,
+            activation=activation.activation,
+            request=next(activation.run.requests),
+        )
+        self._is_first = True
 
     async def send(self, text: str) -> None:
         """Stream a piece of the answer; waits while a consumer of the stream is behind."""
-        self._activation.record(Token, text=text, request=self._request)
-        await self._activation.run.journal.settle()
+        journal = self._activation.run.journal
+        journal.tell(self._make, text=text)
+        if journal.congested:
+            await journal.settle()
+        elif self._is_first:
+            # What has arrived at once is read without a pause; whoever waits for the answer sees that it begins.
+            # Twice, because trio runs what is ready in any order: by then the reader has had its turn.
+            self._is_first = False
+            await anyio.lowlevel.checkpoint()
+            await anyio.lowlevel.checkpoint()
 
 
 def token_stream() -> TokenStream | None:

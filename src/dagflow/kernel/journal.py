@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -53,6 +54,13 @@ class Journal:
         for follower in self._followers:
             follower.offer(event)
         return elapsed
+
+    def tell(self, make: Callable[..., Event], **fields: Any) -> None:
+        """Hand a live event to those who follow now; `make` is given its number and times with the `fields`."""
+        elapsed = self._clock() - self._began
+        event = make(seq=len(self.events), wall=self._wall + elapsed, elapsed=elapsed, **fields)
+        for follower in self._followers:
+            follower.offer(event)
 
     def of(self, run: str) -> tuple[Event, ...]:
         """The recorded events of `run` and of the runs nested in it."""
@@ -122,7 +130,7 @@ class Subscription:
 
     def offer(self, event: Event) -> None:
         """Take note of a new event, and tell the journal when the buffer is full."""
-        if event.live and belongs(event, self._run):
+        if event.live and (event.run == self._run or belongs(event, self._run)):
             self._live.append(event)
         if self.is_full:
             self._journal.congested = True
@@ -144,9 +152,8 @@ class Subscription:
 
     async def __anext__(self) -> Event:
         while True:
-            event = self._take()
+            event = self.take()
             if event is not None:
-                self._departure.set()
                 return event
             if self._finished:
                 raise StopAsyncIteration
@@ -154,8 +161,14 @@ class Subscription:
                 self._arrival = anyio.Event()
             await self._arrival.wait()
 
-    def _take(self) -> Event | None:
-        """The next event: a live one when all that was recorded before it has been read."""
+    def take(self) -> Event | None:
+        """The next event, if there is one: a live one when all that was recorded before it has been read."""
+        event = self._next()
+        if event is not None:
+            self._departure.set()
+        return event
+
+    def _next(self) -> Event | None:
         events = self._journal.events
         while True:
             if self._live and self._live[0].seq <= self._position:

@@ -38,6 +38,9 @@ FINISH: Final[Mapping[Any, Literal["stop", "length", "refusal", "tool_calls"]]] 
     "tool_use": "tool_calls",
     "refusal": "refusal",
 }
+PIECES: Final = {"text_delta": "text", "input_json_delta": "partial_json"}
+"""The deltas that continue a block, and where the text in them is."""
+
 STATUS_OF_ERROR: Final = {
     "overloaded_error": 529,
     "api_error": 500,
@@ -234,7 +237,11 @@ class AnthropicStream:
             data = json.loads(event.data)
         except (ValueError, RecursionError) as error:
             raise LMError(f"the stream holds an event that is no JSON: {event.data[:200]!r}", retriable=True) from error
-        match at(data, "type"):
+        if not isinstance(data, dict):
+            return ""
+        match data.get("type"):
+            case "content_block_delta":
+                return self._delta(data, bill)
             case "message_start":
                 self._model = text_of(at(data, "message", "model"))
                 self._note_usage(at(data, "message", "usage"))
@@ -243,8 +250,6 @@ class AnthropicStream:
                     bill.input_tokens(tokens)
             case "content_block_start":
                 self._blocks[self._index(data)] = _Block.of(at(data, "content_block"))
-            case "content_block_delta":
-                return self._delta(data, bill)
             case "message_delta":
                 self._stop_reason = at(data, "delta", "stop_reason") or self._stop_reason
                 self._explanation = text_of(at(data, "delta", "stop_details", "explanation")) or self._explanation
@@ -255,23 +260,20 @@ class AnthropicStream:
                 raise _stream_error(at(data, "error"))
         return ""
 
-    def _delta(self, data: Any, bill: Bill) -> str:
-        block = self._blocks.get(self._index(data))
+    def _delta(self, data: dict[str, Any], bill: Bill) -> str:
+        block, delta = self._blocks.get(self._index(data)), data.get("delta")
         if block is None:
             raise LMError("the stream continues a content block that it has not begun", retriable=True)
-        delta = at(data, "delta")
-        if at(delta, "type") == "input_json_delta":
-            piece = text_of(at(delta, "partial_json"))
-        elif at(delta, "type") == "text_delta":
-            piece = text_of(at(delta, "text"))
-        else:
+        kind = delta.get("type") if isinstance(delta, dict) else None
+        if kind not in PIECES:
             return ""
+        piece = text_of(at(delta, PIECES[kind]))
         block.text += piece
         bill.text(piece)
         return piece if block.kind == "text" else ""
 
-    def _index(self, data: Any) -> int:
-        index = at(data, "index")
+    def _index(self, data: dict[str, Any]) -> int:
+        index = data.get("index")
         return index if isinstance(index, int) else 0
 
     def _note_usage(self, usage: Any) -> None:

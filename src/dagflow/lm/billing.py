@@ -53,26 +53,31 @@ class Bill:
     """What one request has used, as far as it is known: an estimate, until `settle` is given the truth."""
 
     def __init__(self, usage: Usage) -> None:
-        self.usage: Usage = usage
+        self._usage = usage
         self._characters = 0
+
+    @property
+    def usage(self) -> Usage:
+        """What is known by now."""
+        if self._usage.estimated and self._characters:
+            return attrs.evolve(self._usage, output_tokens=tokens_of(self._characters))
+        return self._usage
 
     def text(self, piece: str) -> None:
         """Note a piece of the answer, for the estimate."""
         self._characters += len(piece)
-        if self.usage.estimated:
-            self.usage = attrs.evolve(self.usage, output_tokens=tokens_of(self._characters))
 
     def input_tokens(self, number: int) -> None:
         """Note what the provider says before the answer; what the answer itself uses stays an estimate."""
-        self.usage = attrs.evolve(self.usage, input_tokens=number)
+        self._usage = attrs.evolve(self._usage, input_tokens=number)
 
     def settle(self, usage: Usage) -> None:
         """Note what the provider says that the request has used."""
-        self.usage = usage
+        self._usage = usage
 
     def void(self) -> None:
         """Note that the request never reached the provider."""
-        self.usage = Usage()
+        self._usage = Usage()
 
 
 @contextmanager

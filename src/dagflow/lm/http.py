@@ -62,7 +62,10 @@ class Reply:
     @asynccontextmanager
     async def chunks(self) -> AsyncIterator[AsyncIterator[bytes]]:
         """Read the body piece by piece inside the block, which may be left before its end."""
-        chunks = Chunks(self._endpoint, self._response.aiter_bytes())
+        # What is not compressed need not pass through the decoders, which take their time for every piece.
+        encoded = "content-encoding" in self._response.headers
+        stream = self._response.aiter_bytes() if encoded else aiter(self._response.stream)
+        chunks = Chunks(self._endpoint, stream)
         with self._endpoint.translated():
             try:
                 yield chunks
@@ -134,6 +137,7 @@ class Endpoint:
         self.timeout = timeout
         self.max_answer_bytes = max_answer_bytes
         self._headers = {name.lower(): value for name, value in headers.items()}
+        self._templates: dict[str, tuple[httpx.URL, dict[str, str], dict[str, Any]]] = {}
         self._client = client
         self._family = family_of(client)
         self._opened: dict[Any, tuple[Client, int]] = {}
@@ -165,8 +169,7 @@ class Endpoint:
         connection, which is how the provider learns of it.
         """
         async with self._connections() as client:
-            request = client.build_request("POST", self.url + path, content=body, headers=self._revealed())
-            request.stream = body_class(self._family)(body)
+            request = self._request(client, path, body)
             try:
                 with self.translated(bill):
                     response = await client.send(request, stream=True)
@@ -181,6 +184,22 @@ class Endpoint:
 
     def _revealed(self) -> dict[str, str]:
         return {name: revealed(value) for name, value in self._headers.items()}
+
+    def _request(self, client: Any, path: str, body: bytes) -> Any:
+        sent = self._revealed()
+        stream = body_class(self._family)(body)
+        if self._client is not None:  # its settings are the user's, and may change
+            request = client.build_request("POST", self.url + path, content=body, headers=sent)
+            request.stream = stream
+            return request
+        # Building one anew takes a tenth of a call: the same URL is read and the same headers are merged.
+        template = self._templates.get(path)
+        if template is None:
+            built = client.build_request("POST", self.url + path)
+            template = self._templates[path] = built.url, dict(built.headers), built.extensions
+        url, headers, extensions = template
+        headers = {**headers, **sent, "content-length": str(len(body))}
+        return httpx.Request("POST", url, headers=headers, stream=stream, extensions=extensions)
 
     @asynccontextmanager
     async def _connections(self) -> AsyncIterator[Any]:

@@ -216,20 +216,28 @@ class OpenAIStream:
             chunk = json.loads(event.data)
         except (ValueError, RecursionError) as error:
             raise LMError(f"the stream holds a chunk that is no JSON: {event.data[:200]!r}", retriable=True) from error
-        problem = at(chunk, "error")
+        if not isinstance(chunk, dict):
+            return ""
+        problem = chunk.get("error")
         if problem is not None:
             said = text_of(at(problem, "message")) or str(problem)[:500]
             raise LMError(f"the provider broke its stream off: {said}", provider_message=said, retriable=True)
-        self._usage = at(chunk, "usage") or self._usage
-        self._model = text_of(at(chunk, "model")) or self._model
+        self._usage = chunk.get("usage") or self._usage
+        self._model = text_of(chunk.get("model")) or self._model
         choice = at(chunk, "choices", 0)
-        self._finish_reason = at(choice, "finish_reason") or self._finish_reason
-        for call in list_at(choice, "delta", "tool_calls"):
-            self._add_call(call)
-        refusal = at(choice, "delta", "refusal")
+        if not isinstance(choice, dict):
+            return ""
+        self._finish_reason = choice.get("finish_reason") or self._finish_reason
+        delta = choice.get("delta")
+        if not isinstance(delta, dict):
+            return ""
+        if "tool_calls" in delta:
+            for call in list_at(delta, "tool_calls"):
+                self._add_call(call)
+        refusal = delta.get("refusal")
         if isinstance(refusal, str):
             self._refusal = (self._refusal or "") + refusal
-        piece = text_of(at(choice, "delta", "content"))
+        piece = text_of(delta.get("content"))
         self._texts.append(piece)
         bill.text(piece)
         return piece
