@@ -164,6 +164,20 @@ def test_public_names_are_sorted_and_there() -> None:
         _ = dagflow.Grph
 
 
+def test_every_public_name_comes_without_the_extras() -> None:
+    """`from dagflow import *` works where no optional library is installed."""
+    import subprocess
+    import sys
+
+    missing = "dspy, pydantic_ai, openai, anthropic, genai_prices, trio, typer, rich, psutil, hypothesis, pytest"
+    block = f"import sys; sys.modules.update(dict.fromkeys('{missing}'.split(', ')))"
+    subprocess.run([sys.executable, "-c", f"{block}; from dagflow import *; print(Graph)"], check=True)
+    told = subprocess.run(
+        [sys.executable, "-c", f"{block}; from dagflow import PydanticAIBackend"], capture_output=True, text=True
+    )
+    assert "PydanticAIBackend needs Pydantic AI: pip install 'dagflow[pydantic-ai]'" in told.stderr
+
+
 def test_importing_dagflow_is_cheap() -> None:
     """`import dagflow` imports none of the heavy libraries."""
     import subprocess

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from dagflow.lm.openai import OpenAIBackend
     from dagflow.lm.prices import Price
     from dagflow.lm.protocol import LM, LMRequest, LMResponse, Message, ToolCall
-    from dagflow.lm.pydantic_ai import PydanticAIBackend
+    from dagflow.lm.pydantic_ai import PydanticAIBackend as PydanticAIBackend
     from dagflow.lm.spec import load_lm
     from dagflow.lm.wrappers import budgeted, cached, fallback, hedged, rate_limited, retrying
     from dagflow.optimize import CompiledGraph, OptimizedLM, compile_graph, trace_to_examples
@@ -92,6 +92,7 @@ _HOMES = {
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
+# Without `PydanticAIBackend`, whose library may not be there: `from dagflow import *` imports everything here.
 __all__ = [
     "LM",
     "AnthropicBackend",
@@ -122,7 +123,6 @@ __all__ = [
     "Price",
     "ProcessError",
     "ProcessTimeout",
-    "PydanticAIBackend",
     "Recall",
     "RecallError",
     "Retry",
@@ -165,4 +165,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_HOME_OF})
