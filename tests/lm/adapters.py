@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import pytest
 
 from dagflow import AnthropicBackend, BaseLM, Graph, Node, NodeConfig, OpenAIBackend
 from dagflow.testing.lm_server import LMServer, RecordedRequest, Reply, ToolCall
@@ -142,6 +143,20 @@ ADAPTERS = (
     ),
     Adapter("`DSPyBackend`, with one of ours", dspy_with_ours, tools=False),
 )
+
+
+each = pytest.mark.parametrize("adapter", ADAPTERS, ids=lambda adapter: adapter.name.replace("`", ""))
+
+OF_LIBRARIES = [
+    # The SDKs leave what they do not read of a stream to the garbage collector, and trio tells of it.
+    pytest.mark.filterwarnings(
+        r"ignore:Async generator '(openai|anthropic|pydantic_ai|httpx2|httpcore2)\.:ResourceWarning"
+    ),
+    # What litellm does when it is imported, and no business of ours.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:litellm"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:pydantic"),
+]
+"""What other libraries warn of, and is no business of ours."""
 
 
 def answer(request: RecordedRequest) -> Any:

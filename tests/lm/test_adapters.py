@@ -13,6 +13,7 @@ from lm.adapters import (
     ADAPTERS,
     CHOOSE,
     FILL,
+    OF_LIBRARIES,
     TOOLS,
     VALUES,
     Adapter,
@@ -20,22 +21,13 @@ from lm.adapters import (
     Asked,
     Fork,
     Question,
+    each,
     place_for,
     program_does,
 )
 
-pytestmark = [
-    pytest.mark.slow,
-    # The SDKs leave what they do not read of a stream to the garbage collector, and trio tells of it.
-    pytest.mark.filterwarnings(
-        r"ignore:Async generator '(openai|anthropic|pydantic_ai|httpx2|httpcore2)\.:ResourceWarning"
-    ),
-    # What litellm does when it is imported, and no business of ours.
-    pytest.mark.filterwarnings("ignore::DeprecationWarning:litellm"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning:pydantic"),
-]
+pytestmark = [pytest.mark.slow, *OF_LIBRARIES]
 
-each = pytest.mark.parametrize("adapter", ADAPTERS, ids=lambda adapter: adapter.name.replace("`", ""))
 PAGE = Path(__file__).parents[2] / "docs" / "language-models.md"
 
 
@@ -132,7 +124,7 @@ def table() -> str:
 
 
 def test_the_table_of_the_docs_is_that_of_the_tests() -> None:
-    """The docs say of each adapter what the tests show; `python tests/lm/test_adapters.py` would print it."""
+    """The docs say of each adapter what the tests show; where they differ, `table()` is what they should say."""
     page = PAGE.read_text()
     shown = page.partition("<!-- adapters -->\n")[2].partition("<!-- end of adapters -->")[0]
     assert table() == shown.strip()

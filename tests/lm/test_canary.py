@@ -15,18 +15,10 @@ from dagflow import AnthropicBackend, LMError, OpenAIBackend, Secret
 from dagflow.lm.wrappers import cached
 from dagflow.testing import RecordingLM
 from dagflow.testing.lm_server import RecordedRequest, Reply
-from lm.adapters import ADAPTERS, FILL, KEY, VALUES, Adapter, Question, answer, place_for, program_does
+from lm.adapters import FILL, KEY, OF_LIBRARIES, VALUES, Adapter, Question, answer, each, place_for, program_does
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.filterwarnings(
-        r"ignore:Async generator '(openai|anthropic|pydantic_ai|httpx2|httpcore2)\.:ResourceWarning"
-    ),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning:litellm"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning:pydantic"),
-]
+pytestmark = [pytest.mark.slow, *OF_LIBRARIES]
 
-each = pytest.mark.parametrize("adapter", ADAPTERS, ids=lambda adapter: adapter.name.replace("`", ""))
 CANARY = KEY[3:]
 
 

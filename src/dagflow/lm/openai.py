@@ -88,12 +88,7 @@ class OpenAIBackend(HTTPBackend):
             settings["max_completion_tokens" if url == BASE_URL else "max_tokens"] = max_tokens
         settings |= extra or {}
         super().__init__(
-            OpenAICodec(
-                model,
-                settings,
-                structured,
-                price or prices,
-            ),
+            OpenAICodec(model, settings, structured, price or prices),
             Endpoint(
                 url,
                 {"content-type": "application/json", **authorization, **(headers or {})},

@@ -16,10 +16,7 @@ __all__ = ["ADAPTERS", "Adapter", "load_lm"]
 
 @attrs.frozen
 class Adapter:
-    """A kind of language model that can be named: where it is, how its name is written, and what that needs.
-
-    `model` says whether a model must be named, may be, or is not.
-    """
+    """A kind of language model that can be named: where its class is, and how its name is written."""
 
     module: str
     name: str
