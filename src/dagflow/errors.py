@@ -10,7 +10,12 @@
     │   ├── RecallError             a recalled field found no value in the trace
     │   ├── StepLimitError          a run took more steps than `max_steps`
     │   ├── RunTimeout              a run's own deadline passed (also a `TimeoutError`)
-    │   └── StateConflict           two branches wrote one state key and no reducer joins them
+    │   ├── StateConflict           two branches wrote one state key and no reducer joins them
+    │   └── RunCancelled            somebody else asked for the run to be cancelled, through its store
+    ├── CheckpointError             a journal cannot be written, read, or gone on from
+    │   ├── RunLocked               another run works on the thread
+    │   └── GraphChanged            the graph is no longer the one that the journal was written with
+    ├── AnswerError                 an answer to an interrupt does not fit (also a `ValueError`)
     ├── FillError                   a language model's answer stayed invalid after every repair
     ├── LMError                     a language model could not be asked or did not answer
     └── ProcessError                a subprocess could not start, failed, or was given up
@@ -30,10 +35,13 @@ from typing import Any
 import attrs
 
 __all__ = [
+    "AnswerError",
+    "CheckpointError",
     "DagflowError",
     "DepError",
     "Failure",
     "FillError",
+    "GraphChanged",
     "GraphError",
     "InvalidField",
     "LMError",
@@ -41,7 +49,9 @@ __all__ = [
     "ProcessError",
     "ProcessTimeout",
     "RecallError",
+    "RunCancelled",
     "RunError",
+    "RunLocked",
     "RunTimeout",
     "StateConflict",
     "StepLimitError",
@@ -201,9 +211,44 @@ class StateConflict(RunError):
         )
 
 
+class RunCancelled(RunError):
+    """Raised when a run is cancelled through its store, from another task or process.
+
+    What had completed is recorded, and `Graph.resume` goes on from there. A cancellation of the caller's own
+    task is not this error: it is passed on as the event loop's.
+    """
+
+
+class CheckpointError(DagflowError):
+    """Raised when a journal cannot be written, read, or gone on from.
+
+    `thread_id` names it. The store cannot be reached, a record is damaged, the thread is not there, or it stands
+    so that what was asked for makes no sense. What was recorded before stays as it is.
+    """
+
+    def __init__(self, message: str, *, thread_id: str = "") -> None:
+        super().__init__(message)
+        self.thread_id = thread_id
+
+
+class RunLocked(CheckpointError):
+    """Raised when another run holds the thread's lease, or has taken it over; nothing was written then."""
+
+
+class GraphChanged(CheckpointError):
+    """Raised when a journal is to go on with a graph that has other nodes, edges or field types.
+
+    `changes` says what changed, one sentence each. A change of function bodies is no such change.
+    """
+
+    def __init__(self, message: str, *, thread_id: str = "", changes: Sequence[str] = ()) -> None:
+        super().__init__(message, thread_id=thread_id)
+        self.changes: tuple[str, ...] = tuple(changes)
+
+
 @attrs.frozen
 class InvalidField:
-    """One thing that is wrong with a language model's answer: its JSON path and what was expected."""
+    """One thing that is wrong with an answer: its JSON path and what was expected."""
 
     path: str
     problem: str
@@ -228,6 +273,18 @@ class FillError(DagflowError):
         times = "1 answer" if attempts == 1 else f"{attempts} answers"
         problems = "\n".join(f"  - {item}" for item in self.invalid)
         super().__init__(f"no valid {target} in {times} of the language model; the last one has:\n{problems}")
+
+
+class AnswerError(DagflowError, ValueError):
+    """Raised when an answer to an interrupt does not fit: there is no such question, or its type is another.
+
+    `invalid` has what is wrong, each under the id of its interrupt. Nothing was recorded: the questions are as
+    open as before.
+    """
+
+    def __init__(self, message: str, *, invalid: Sequence[InvalidField] = ()) -> None:
+        super().__init__(message)
+        self.invalid: tuple[InvalidField, ...] = tuple(invalid)
 
 
 class LMError(DagflowError):

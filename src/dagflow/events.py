@@ -11,11 +11,12 @@ never kept.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import attrs
 
-from dagflow.types import Outcome, Usage
+from dagflow.types import Interrupt, Outcome, Usage
 
 __all__ = [
     "DependencyCancelled",
@@ -23,9 +24,11 @@ __all__ = [
     "DependencyStarted",
     "DependencySucceeded",
     "Event",
+    "InterruptAnswered",
     "LMCalled",
     "NodeCancelled",
     "NodeFailed",
+    "NodeInterrupted",
     "NodeRetried",
     "NodeStarted",
     "NodeSucceeded",
@@ -51,11 +54,18 @@ class Event:
 
 @attrs.frozen(kw_only=True)
 class RunStarted(Event):
-    """A run began. `parent` is the activation that a nested run belongs to (empty for a run of its own)."""
+    """A run began. `parent` is the activation that a nested run belongs to (empty for a run of its own).
+
+    `resumed` tells that it goes on from what was recorded. `input` is what it began with, and `outline` what its
+    `fingerprint` covers, by node; both are for runs that are recorded in a store.
+    """
 
     graph: str
     fingerprint: str
     parent: str = ""
+    resumed: bool = False
+    input: Any = None
+    outline: Mapping[str, str] = attrs.field(factory=dict)
 
 
 @attrs.frozen(kw_only=True)
@@ -80,7 +90,8 @@ class NodeStarted(Event):
 class NodeSucceeded(Event):
     """An activation ended well. `value` is the node with its fields filled, `targets` the nodes that follow.
 
-    `result` is the next node, where a body made it itself. `duration` is in seconds and counts all attempts.
+    `result` is the next node, where a body made it itself. `writes` are what it wrote to the state. `duration` is
+    in seconds and counts all attempts.
     """
 
     node: str
@@ -90,6 +101,7 @@ class NodeSucceeded(Event):
     result: Any
     targets: tuple[str, ...]
     duration: float
+    writes: Mapping[str, Any] = attrs.field(factory=dict)
 
 
 @attrs.frozen(kw_only=True)
@@ -125,6 +137,27 @@ class NodeCancelled(Event):
 
 
 @attrs.frozen(kw_only=True)
+class NodeInterrupted(Event):
+    """An activation waits for answers to `interrupts`: its own questions, or those of a run nested in it."""
+
+    node: str
+    activation: str
+    attempt: int
+    interrupts: tuple[Interrupt, ...]
+    duration: float
+
+
+@attrs.frozen(kw_only=True)
+class InterruptAnswered(Event):
+    """A question was answered; `interrupt` is its id, and `answer` has the type that it asked for."""
+
+    node: str
+    activation: str
+    interrupt: str
+    answer: Any
+
+
+@attrs.frozen(kw_only=True)
 class DependencyStarted(Event):
     """A dependency was called. `name` is the callable's, `activation` the first that asked for it.
 
@@ -139,12 +172,17 @@ class DependencyStarted(Event):
 
 @attrs.frozen(kw_only=True)
 class DependencySucceeded(Event):
-    """A dependency's value is there; `duration` is in seconds."""
+    """A dependency's value is there; `duration` is in seconds.
+
+    `key` names the callable across processes, and `value` is what it gave, where that is recorded in a store.
+    """
 
     dependency: str
     name: str
     activation: str
     duration: float
+    key: str = ""
+    value: Any = None
 
 
 @attrs.frozen(kw_only=True)

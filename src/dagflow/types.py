@@ -2,14 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import attrs
 
-__all__ = ["EdgeShape", "GraphShape", "NodeShape", "Outcome", "Retry", "Span", "Timeline", "Usage"]
+__all__ = [
+    "Durability",
+    "EdgeShape",
+    "GraphShape",
+    "Interrupt",
+    "NodeShape",
+    "Outcome",
+    "Retry",
+    "Span",
+    "Timeline",
+    "Usage",
+]
 
 Outcome = Literal["complete", "interrupted", "failed", "cancelled"]
 """How a run can end."""
+
+Durability = Literal["sync", "async", "exit"]
+"""When what happened is in the store: before anything follows from it, soon after, or when the run ends."""
+
+
+@attrs.frozen
+class Interrupt:
+    """A question to a person that a run waits for.
+
+    `id` names it when it is answered, and is unique among the open questions of a thread. `activation` and `field`
+    say what the answer fills, `type` and `schema` (JSON Schema) what it must be.
+    """
+
+    id: str
+    question: str
+    node: str
+    activation: str
+    field: str
+    type: str = ""
+    schema: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
 
 
 @attrs.frozen
