@@ -9,15 +9,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dagflow.core.markers import Dep, Recall, dep, field, recall
+    from dagflow.core.codec import Serializer
+    from dagflow.core.markers import Dep, Gate, Recall, dep, field, gate, recall
     from dagflow.core.node import Node, NodeConfig
     from dagflow.core.secrets import Secret
+    from dagflow.core.storage import Store
     from dagflow.core.tools import Tool
     from dagflow.errors import (
+        AnswerError,
+        CheckpointError,
         DagflowError,
         DepError,
         Failure,
         FillError,
+        GraphChanged,
         GraphError,
         InvalidField,
         LMError,
@@ -25,7 +30,9 @@ if TYPE_CHECKING:
         ProcessError,
         ProcessTimeout,
         RecallError,
+        RunCancelled,
         RunError,
+        RunLocked,
         RunTimeout,
         StateConflict,
         StepLimitError,
@@ -33,9 +40,10 @@ if TYPE_CHECKING:
     from dagflow.graph.graph import Graph
     from dagflow.graph.result import GraphResult
     from dagflow.graph.stream import GraphStream
-    from dagflow.kernel.context import progress
+    from dagflow.kernel.context import idempotency_key, progress
     from dagflow.kernel.fanout import MapResult, map_concurrent
     from dagflow.kernel.standalone import resolve_dep, resolve_fields
+    from dagflow.kernel.thread import Thread, list_threads, prune
     from dagflow.lm.anthropic import AnthropicBackend
     from dagflow.lm.base import BaseLM
     from dagflow.lm.claude_cli import ClaudeCLIBackend
@@ -47,18 +55,26 @@ if TYPE_CHECKING:
     from dagflow.lm.spec import load_lm
     from dagflow.lm.wrappers import budgeted, cached, fallback, hedged, rate_limited, retrying
     from dagflow.optimize import CompiledGraph, OptimizedLM, compile_graph, trace_to_examples
-    from dagflow.types import Retry, Span, Timeline, Usage
+    from dagflow.store.memory import MemoryStore
+    from dagflow.store.redis import RedisStore
+    from dagflow.store.sqlite import SQLiteStore
+    from dagflow.types import Interrupt, Retry, Span, Timeline, Usage
 
 _HOMES = {
-    "core.markers": ("Dep", "Recall", "dep", "field", "recall"),
+    "core.codec": ("Serializer",),
+    "core.markers": ("Dep", "Gate", "Recall", "dep", "field", "gate", "recall"),
     "core.node": ("Node", "NodeConfig"),
     "core.secrets": ("Secret",),
+    "core.storage": ("Store",),
     "core.tools": ("Tool",),
     "errors": (
+        "AnswerError",
+        "CheckpointError",
         "DagflowError",
         "DepError",
         "Failure",
         "FillError",
+        "GraphChanged",
         "GraphError",
         "InvalidField",
         "LMError",
@@ -66,7 +82,9 @@ _HOMES = {
         "ProcessError",
         "ProcessTimeout",
         "RecallError",
+        "RunCancelled",
         "RunError",
+        "RunLocked",
         "RunTimeout",
         "StateConflict",
         "StepLimitError",
@@ -74,9 +92,10 @@ _HOMES = {
     "graph.graph": ("Graph",),
     "graph.result": ("GraphResult",),
     "graph.stream": ("GraphStream",),
-    "kernel.context": ("progress",),
+    "kernel.context": ("idempotency_key", "progress"),
     "kernel.fanout": ("MapResult", "map_concurrent"),
     "kernel.standalone": ("resolve_dep", "resolve_fields"),
+    "kernel.thread": ("Thread", "list_threads", "prune"),
     "lm.anthropic": ("AnthropicBackend",),
     "lm.base": ("BaseLM",),
     "lm.claude_cli": ("ClaudeCLIBackend",),
@@ -88,15 +107,20 @@ _HOMES = {
     "lm.spec": ("load_lm",),
     "lm.wrappers": ("budgeted", "cached", "fallback", "hedged", "rate_limited", "retrying"),
     "optimize": ("CompiledGraph", "OptimizedLM", "compile_graph", "field_match", "trace_to_examples"),
-    "types": ("Retry", "Span", "Timeline", "Usage"),
+    "store.memory": ("MemoryStore",),
+    "store.redis": ("RedisStore",),
+    "store.sqlite": ("SQLiteStore",),
+    "types": ("Interrupt", "Retry", "Span", "Timeline", "Usage"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 # Without `PydanticAIBackend`, whose library may not be there: `from dagflow import *` imports everything here.
 __all__ = [
     "LM",
+    "AnswerError",
     "AnthropicBackend",
     "BaseLM",
+    "CheckpointError",
     "ClaudeCLIBackend",
     "CompiledGraph",
     "DSPyBackend",
@@ -105,15 +129,19 @@ __all__ = [
     "DepError",
     "Failure",
     "FillError",
+    "Gate",
     "Graph",
+    "GraphChanged",
     "GraphError",
     "GraphResult",
     "GraphStream",
+    "Interrupt",
     "InvalidField",
     "LMError",
     "LMRequest",
     "LMResponse",
     "MapResult",
+    "MemoryStore",
     "Message",
     "Node",
     "NodeConfig",
@@ -125,13 +153,20 @@ __all__ = [
     "ProcessTimeout",
     "Recall",
     "RecallError",
+    "RedisStore",
     "Retry",
+    "RunCancelled",
     "RunError",
+    "RunLocked",
     "RunTimeout",
+    "SQLiteStore",
     "Secret",
+    "Serializer",
     "Span",
     "StateConflict",
     "StepLimitError",
+    "Store",
+    "Thread",
     "Timeline",
     "Tool",
     "ToolCall",
@@ -142,10 +177,14 @@ __all__ = [
     "dep",
     "fallback",
     "field",
+    "gate",
     "hedged",
+    "idempotency_key",
+    "list_threads",
     "load_lm",
     "map_concurrent",
     "progress",
+    "prune",
     "rate_limited",
     "recall",
     "resolve_dep",

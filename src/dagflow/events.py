@@ -98,7 +98,7 @@ class NodeSucceeded(Event):
     activation: str
     attempt: int
     value: Any
-    result: Any
+    result: Any = None
     targets: tuple[str, ...]
     duration: float
     writes: Mapping[str, Any] = attrs.field(factory=dict)

@@ -31,12 +31,13 @@ Durability = Literal["sync", "async", "exit"]
 class Interrupt:
     """A question to a person that a run waits for.
 
-    `id` names it when it is answered, and is unique among the open questions of a thread. `activation` and `field`
-    say what the answer fills, `type` and `schema` (JSON Schema) what it must be.
+    `id` names it when it is answered, and is unique among the open questions of a thread. `run`, `activation` and
+    `field` say what the answer fills, `type` and `schema` (JSON Schema) what it must be.
     """
 
     id: str
     question: str
+    run: str
     node: str
     activation: str
     field: str

@@ -217,7 +217,7 @@ def test_a_field_with_two_sources_is_refused() -> None:
 
     faults = "\n".join(faults_of(Asks))
     assert "Asks.two has 2 markers" in faults
-    assert "Asks.bare is marked with a class; write Dep(fn) or Recall()" in faults
+    assert "Asks.bare is marked with a class; write Dep(fn), Recall() or Gate('...?')" in faults
 
 
 @pytest.mark.parametrize(

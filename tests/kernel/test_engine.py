@@ -13,23 +13,14 @@ from dagflow.events import NodeCancelled, NodeStarted, RunEnded
 from dagflow.kernel.context import ActivationContext
 from dagflow.kernel.engine import NodeBody, Program, Step
 from dagflow.kernel.run import Run, RunSettings
-
-
-class Front:
-    """A front end without nodes of its own."""
-
-    async def resolve_inputs(self, activation: ActivationContext, target: type[Any]) -> dict[str, Any]:
-        raise AssertionError("not asked for here")
-
-    async def make_node(self, target: type[Any], resolved: dict[str, Any]) -> Any:
-        raise AssertionError("not asked for here")
+from durable.plain_graph import PlainFront
 
 
 def program(edges: dict[str, list[str]], work: Any, **options: Any) -> Run:
     nodes = [PlanNode(name=name, successors=tuple(targets)) for name, targets in edges.items()]
     bodies = {name: NodeBody(work) for name in edges}
     plan = Plan.build(nodes, (next(iter(edges)),))
-    return Run(Program("test", plan, bodies), Front(), RunSettings(**options))
+    return Run(Program("test", plan, bodies), PlainFront({}), RunSettings(**options))
 
 
 FORK = {"fork": ["left", "right"], "left": ["join"], "right": ["join"], "join": []}

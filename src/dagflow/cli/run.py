@@ -22,7 +22,8 @@ from dagflow.cli.targets import load_graph
 from dagflow.cli.values import to_json
 from dagflow.core import folds
 from dagflow.events import DependencyCancelled, NodeCancelled, NodeSucceeded
-from dagflow.graph.graph import FROM_GRAPH, PreparedRun
+from dagflow.graph.graph import PreparedRun
+from dagflow.graph.options import FROM_GRAPH
 from dagflow.kernel.entry import run_to_completion
 from dagflow.report.timeline import render_timeline
 from dagflow.types import Usage

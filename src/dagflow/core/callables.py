@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, get_args, get_origin
 import attrs
 
 from dagflow.core import hints
-from dagflow.core.markers import Dep, Recall
+from dagflow.core.markers import Dep, Gate, Recall
 from dagflow.errors import name_of
 
 __all__ = ["MISSING", "Callee", "Kind", "Parameter", "evaluated_signature", "look_at"]
@@ -151,8 +151,10 @@ def _dependency_parameters(
         markers = [item for item in metadata if isinstance(item, Dep)]
         if len(markers) > 1:
             faults.append(f"{name}: parameter {parameter.name!r} has {len(markers)} Dep markers; keep one")
-        if any(isinstance(item, Recall) for item in metadata):
-            faults.append(f"{name}: parameter {parameter.name!r} is marked Recall, which only node fields can be")
+        for item in metadata:
+            if isinstance(item, (Recall, Gate)):
+                kind = type(item).__name__
+                faults.append(f"{name}: parameter {parameter.name!r} is marked {kind}, which only node fields can be")
         if Dep in metadata:
             faults.append(f"{name}: parameter {parameter.name!r} is marked Dep without a callable; write Dep(fn)")
         if markers:

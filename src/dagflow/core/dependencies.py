@@ -217,6 +217,12 @@ class _Survey:
             self.faults.append(
                 f"{self.locate(request.place)} offloads the node {fn.__name__}; nodes run in the event loop"
             )
+        self.faults.extend(
+            f"{self.locate(request.place)} depends on the node {fn.__name__}, whose field {item.name} asks a person; "
+            f"a dependency cannot wait for that, so put the gate on a node of the graph"
+            for item in fields
+            if item.kind == "gate"
+        )
         asked = [
             Request(f"{request.place}.{item.name}".lstrip("."), item.marker, item.type)
             for item in fields

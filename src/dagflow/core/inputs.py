@@ -12,11 +12,14 @@ import attrs
 
 from dagflow.core import hints
 from dagflow.core.language_model import can_be_language_model
-from dagflow.core.markers import DESCRIPTION, MARKER, UNSET, Dep, Recall
+from dagflow.core.markers import DESCRIPTION, MARKER, UNSET, Dep, Gate, Recall
 from dagflow.core.node import Node, has_empty_body
 from dagflow.errors import GraphError
 
 __all__ = ["Body", "Input", "body_of", "inputs", "instruction_of", "plain_names_required", "routes"]
+
+Marker = Dep | Recall | Gate
+KINDS: dict[type, Literal["dep", "recall", "gate"]] = {Dep: "dep", Recall: "recall", Gate: "gate"}
 
 
 @attrs.frozen
@@ -29,8 +32,8 @@ class Input:
 
     name: str
     type: Any
-    kind: Literal["plain", "dep", "recall"]
-    marker: Dep | Recall | None
+    kind: Literal["plain", "dep", "recall", "gate"]
+    marker: Marker | None
     description: str | None
     default: Any
     alias: str
@@ -126,7 +129,7 @@ def _input(cls: type[Node], attribute: attrs.Attribute[Any], namespace: Mapping[
     return Input(
         name=attribute.name,
         type=plain,
-        kind="dep" if isinstance(marker, Dep) else "recall" if marker else "plain",
+        kind="plain" if marker is None else KINDS[type(marker)],
         marker=marker,
         description=attribute.metadata.get(DESCRIPTION),
         default=attribute.default,
@@ -134,12 +137,10 @@ def _input(cls: type[Node], attribute: attrs.Attribute[Any], namespace: Mapping[
     )
 
 
-def _marker(
-    place: str, attribute: attrs.Attribute[Any], metadata: tuple[Any, ...], faults: list[str]
-) -> Dep | Recall | None:
-    if Dep in metadata or Recall in metadata:
-        faults.append(f"{place} is marked with a class; write Dep(fn) or Recall()")
-    found = [item for item in metadata if isinstance(item, (Dep, Recall))]
+def _marker(place: str, attribute: attrs.Attribute[Any], metadata: tuple[Any, ...], faults: list[str]) -> Marker | None:
+    if any(kind in metadata for kind in KINDS):
+        faults.append(f"{place} is marked with a class; write Dep(fn), Recall() or Gate('...?')")
+    found = [item for item in metadata if isinstance(item, Marker)]
     if MARKER in attribute.metadata:
         found.append(attribute.metadata[MARKER])
     if len(found) > 1:

@@ -10,7 +10,7 @@ import attrs
 
 from dagflow.types import Retry
 
-__all__ = ["UNSET", "Dep", "Offload", "Recall", "dep", "field", "recall"]
+__all__ = ["UNSET", "Dep", "Gate", "Offload", "Recall", "dep", "field", "gate", "recall"]
 
 Offload = Literal["thread", "inline", "process"]
 """Where a sync callable runs: a worker thread, the event loop's own thread, or a child process."""
@@ -63,12 +63,16 @@ class Dep:
 
     Within a run `fn` is called once, however many fields ask for it; a callable is known by its `==` and
     `hash`. The same callable marked with different options in one graph is a `GraphError`.
+
+    A run with a store records what `fn` gave, if its return type can be written, so that a resumed run does not
+    call it again. `record=False` keeps it out of the store: it is called again once in each resume.
     """
 
     fn: Callable[..., Any]
     offload: Offload | None = attrs.field(default=None, kw_only=True)
     timeout: float | None = attrs.field(default=None, kw_only=True)
     retry: Retry | None = attrs.field(default=None, kw_only=True, converter=to_retry)
+    record: bool = attrs.field(default=True, kw_only=True)
 
 
 @attrs.frozen
@@ -78,6 +82,24 @@ class Recall:
     Only the plain fields of nodes that ran earlier are searched, newest first. A field with no match and no
     default fails the run with `RecallError`.
     """
+
+
+def _check_question(marker: object, attribute: object, question: object) -> None:
+    if not isinstance(question, str) or not question.strip():
+        raise ValueError(f"a gate asks a question in words, not {question!r}; write Gate('Which size?')")
+
+
+@attrs.frozen
+class Gate:
+    """Marks a node's field that a person fills: `Annotated[str, Gate("Which size?")]`.
+
+    When the node is to run, and the caller or the node before gave no value, the run stops with the question, once
+    everything else that can run has. `Graph.resume` goes on with the answer, which must be of the field's type.
+    The node's dependencies are resolved before the question is asked; what a language model fills is filled after
+    the answer, and with it. The run needs a store.
+    """
+
+    question: str = attrs.field(validator=_check_question)
 
 
 def field(
@@ -116,6 +138,7 @@ def dep(
     offload: Offload | None = None,
     timeout: float | None = None,
     retry: Retry | int | None = None,
+    record: bool = True,
     description: str | None = None,
     init: Literal[False] = False,
 ) -> T: ...
@@ -126,6 +149,7 @@ def dep(
     offload: Offload | None = None,
     timeout: float | None = None,
     retry: Retry | int | None = None,
+    record: bool = True,
     description: str | None = None,
     init: Literal[False] = False,
 ) -> T: ...
@@ -136,6 +160,7 @@ def dep(
     offload: Offload | None = None,
     timeout: float | None = None,
     retry: Retry | int | None = None,
+    record: bool = True,
     description: str | None = None,
     init: Literal[False] = False,
 ) -> T: ...
@@ -146,6 +171,7 @@ def dep(
     offload: Offload | None = None,
     timeout: float | None = None,
     retry: Retry | int | None = None,
+    record: bool = True,
     description: str | None = None,
     init: Literal[False] = False,
 ) -> T: ...
@@ -155,6 +181,7 @@ def dep(
     offload: Offload | None = None,
     timeout: float | None = None,
     retry: Retry | int | None = None,
+    record: bool = True,
     description: str | None = None,
     init: Literal[False] = False,
 ) -> Any:
@@ -162,7 +189,7 @@ def dep(
 
     The same as `Annotated[T, Dep(fn, ...)]`, whose options it takes.
     """
-    marker = Dep(fn, offload=offload, timeout=timeout, retry=retry)
+    marker = Dep(fn, offload=offload, timeout=timeout, retry=retry, record=record)
     metadata = {MARKER: marker} | ({} if description is None else {DESCRIPTION: description})
     return attrs.field(metadata=metadata)
 
@@ -170,4 +197,10 @@ def dep(
 def recall(*, description: str | None = None, init: Literal[False] = False) -> Any:
     """Declare a node's field that gets the newest value of its type in the trace, as `Recall()` does."""
     metadata = {MARKER: Recall()} | ({} if description is None else {DESCRIPTION: description})
+    return attrs.field(metadata=metadata)
+
+
+def gate(question: str, *, description: str | None = None, init: Literal[False] = False) -> Any:
+    """Declare a node's field that a person fills, as `Gate(question)` does."""
+    metadata = {MARKER: Gate(question)} | ({} if description is None else {DESCRIPTION: description})
     return attrs.field(metadata=metadata)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 import attrs
 
 from dagflow.core.language_model import check_language_model
-from dagflow.core.markers import UNSET, dep, field, recall, to_retry
+from dagflow.core.markers import UNSET, dep, field, gate, recall, to_retry
 from dagflow.types import Retry
 
 if TYPE_CHECKING:
@@ -44,15 +44,15 @@ class NodeConfig:
     max_tool_turns: int = attrs.field(default=10, validator=attrs.validators.ge(1))
 
 
-@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field, dep, recall))
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field, dep, recall, gate))
 class Node:
     """Base of all nodes: subclassing it makes a frozen, keyword-only attrs class.
 
-    Annotated fields are the node's inputs: `Dep` and `Recall` fields are resolved by the engine and may be
-    left out when a node is constructed; the others are plain, given by the caller on the start node and
-    filled by the language model elsewhere. The return hint of `async def __call__` names what may follow.
-    A `...` body leaves the choice to the engine; any other body decides for itself, and may take the language
-    model by type (`lm: LM`).
+    Annotated fields are the node's inputs: `Dep` and `Recall` fields are resolved by the engine, `Gate` fields
+    answered by a person, and all three may be left out when a node is constructed; the others are plain, given by
+    the caller on the start node and filled by the language model elsewhere. The return hint of `async def __call__`
+    names what may follow. A `...` body leaves the choice to the engine; any other body decides for itself, and may
+    take the language model by type (`lm: LM`).
     """
 
     node_config: ClassVar[NodeConfig] = NodeConfig()

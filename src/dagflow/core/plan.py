@@ -10,7 +10,7 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
 
@@ -18,7 +18,10 @@ from dagflow.core.loops import START, Gate, Loop, build_gates, find_loops
 from dagflow.core.topology import reachable, strongly_connected
 from dagflow.errors import GraphError
 
-__all__ = ["START", "Gate", "Loop", "Plan", "PlanNode"]
+__all__ = ["SEPARATOR", "START", "Gate", "Loop", "Plan", "PlanNode", "outline_changes"]
+
+SEPARATOR = "; "
+"""What stands between the parts of a signature, so that a change of one of them can be told."""
 
 
 def _names(names: Iterable[str]) -> tuple[str, ...]:
@@ -33,7 +36,7 @@ class PlanNode:
     node decides (`"some"`), or always all of them (`"all"`). `join` says what a node with several sources does:
     wait for all that may still come (`"all"`), or start for each arrival (`"each"`). `writes` are the state keys
     that it writes whenever it succeeds, `None` if that is not known. `signature` is text for the fingerprint: the
-    types of the node's fields, say.
+    types of the node's fields, say, joined by `SEPARATOR`.
     """
 
     name: str
@@ -169,6 +172,38 @@ class Plan:
         from hashlib import sha256  # a run without a store never needs it
 
         return sha256(json.dumps(list(self.outline.items())).encode()).hexdigest()
+
+
+def outline_changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """Say what changed from one plan's outline to another's, one sentence a node."""
+    changes = [f"node {name} is gone" for name in before if name not in after]
+    changes += [f"node {name} is new" for name in after if name not in before]
+    for name, text in before.items():
+        if name in after and text != after[name]:
+            changes += [f"node {name} {change}" for change in _node_changes(json.loads(text), json.loads(after[name]))]
+    if not changes and list(before) != list(after):
+        changes.append("the order of the nodes is another")
+    return changes
+
+
+def _node_changes(before: list[Any], after: list[Any]) -> Iterator[str]:
+    (started, led, join, signature), (starts, leads, joins, new_signature) = before, after
+    if started != starts:
+        yield "starts the graph now" if starts else "no longer starts the graph"
+    for name in leads:
+        if name not in led:
+            yield f"may now lead to {name}"
+    for name in led:
+        if name not in leads:
+            yield f"no longer leads to {name}"
+    if join != joins:
+        yield f"has join: {joins}, which was {join}"
+    had, has = signature.split(SEPARATOR), new_signature.split(SEPARATOR)
+    lost, gained = [part for part in had if part not in has], [part for part in has if part not in had]
+    if lost or gained:
+        yield f"has {' and '.join(gained) or 'nothing'} where it had {' and '.join(lost) or 'nothing'}"
+    elif had != has:
+        yield "has its fields in another order"
 
 
 def _faulty_names(nodes: Sequence[PlanNode], starts: Sequence[str]) -> Iterator[str]:

@@ -9,7 +9,7 @@ import attrs
 
 from dagflow.core.node import Node
 from dagflow.events import Event
-from dagflow.types import Outcome, Span, Timeline, Usage
+from dagflow.types import Interrupt, Outcome, Span, Timeline, Usage
 
 __all__ = ["GraphResult"]
 
@@ -18,8 +18,10 @@ __all__ = ["GraphResult"]
 class GraphResult:
     """What a run came to: the terminal node, the nodes that ran in order, and the events that tell the rest.
 
-    `node` is the last node, with its fields filled; `trace` holds every node that ran, `node` last. `status`
-    is `"complete"`: a run that fails or is cancelled raises instead. `run` is the id of the run.
+    `node` is the last node that completed, with its fields filled; `trace` holds all of them, `node` last. `status`
+    is `"complete"`, or `"interrupted"` where persons are to answer `interrupts` (`node` may be `None` then): a run
+    that fails or is cancelled raises instead. `run` is the id of the run, `thread_id` that of its journal where it
+    is recorded in a store.
     """
 
     node: Any
@@ -27,6 +29,8 @@ class GraphResult:
     status: Outcome
     run: str
     events: tuple[Event, ...] = attrs.field(repr=False)
+    thread_id: str = ""
+    interrupts: tuple[Interrupt, ...] = ()
 
     @cached_property
     def usage(self) -> Usage:

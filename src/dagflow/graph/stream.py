@@ -27,9 +27,10 @@ class GraphStream:
     behind when its consumer stops early (PEP 789).
     """
 
-    def __init__(self, prepare: Callable[[], PreparedRun], buffer: int) -> None:
+    def __init__(self, prepare: Callable[[], PreparedRun], buffer: int, *, after: int | None = None) -> None:
         self._prepare = prepare
         self._buffer = buffer
+        self._after = after
         self._group: TaskGroup | None = None
         self._events: Subscription | None = None
         self._result: GraphResult | None = None
@@ -47,8 +48,10 @@ class GraphStream:
         if self._group is not None:
             raise RuntimeError("a stream is one run: call graph.stream(...) again for another")
         prepared = self._prepare()
-        journal = self._journal = prepared.run.journal
-        self._events = journal.follow(prepared.run.id, after=len(journal.events), capacity=self._buffer)
+        run = prepared.run
+        journal = self._journal = run.journal
+        # Everything in the journal of an outermost run is its own; its id is known once it goes on from a record.
+        self._events = journal.follow(run.id if run.is_nested else "", after=self._after, capacity=self._buffer)
         self._events.__enter__()
         self._group = await anyio.create_task_group().__aenter__()
         self._group.start_soon(self._execute, prepared, self._events)

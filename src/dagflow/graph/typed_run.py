@@ -1,10 +1,10 @@
-"""One run of a typed graph: makes each node, runs its body, and keeps the trace."""
+"""One run of a typed graph: makes each node, runs its body, and says what follows."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from functools import partial
-from typing import Any, TypeVar, cast
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import attrs
 
@@ -15,10 +15,15 @@ from dagflow.core.node import Node
 from dagflow.core.schedule import Activation
 from dagflow.errors import Failure, GraphError, NodeError, RecallError
 from dagflow.graph.discover import NodeType
+from dagflow.graph.state import TypedState
 from dagflow.kernel.context import ActivationContext, current_activation, enter_activation
 from dagflow.kernel.engine import Step
+from dagflow.kernel.interruption import Interruption
 from dagflow.kernel.limits import Permit
 from dagflow.kernel.standalone import by_alias, construct
+
+if TYPE_CHECKING:
+    from dagflow.graph.recording import GraphRecording, TypedRecorder
 
 __all__ = ["TypedRun", "work"]
 
@@ -33,24 +38,36 @@ async def work(activation: Activation, context: ActivationContext) -> Step:
 
 
 class TypedRun:
-    """The state of one run: what has run, and what each activation made for the next.
+    """One run: its nodes are made, run and led on from here.
 
-    `trace` holds the nodes that completed, oldest first. A node appears in it once its body is done; while the
-    body runs, what the body asks for may recall from the node as well.
+    A node appears in the trace once its body is done; while the body runs, what the body asks for may recall from
+    the node as well. `start` is `None` for a run that goes on from what is recorded.
     """
 
-    def __init__(self, nodes: Mapping[str, NodeType], start: Node) -> None:
+    def __init__(
+        self, nodes: Mapping[str, NodeType], start: Node | None, recording: Callable[[], GraphRecording]
+    ) -> None:
         self._nodes = nodes
-        self._start = start
-        self._made: dict[str, Node | None] = {}
-        self._current: dict[str, Node] = {}
-        self.trace: list[Node] = []
+        self._recording = recording
+        self.state: TypedState = TypedState(start)
+
+    @property
+    def initial_writes(self) -> Mapping[str, Any]:
+        """What the state begins with: typed nodes pass values on by their fields, and write no state."""
+        return {}
+
+    @cached_property
+    def recorder(self) -> TypedRecorder:
+        """How the run is recorded."""
+        from dagflow.graph.recording import TypedRecorder  # a run without a store never needs it
+
+        return TypedRecorder(self._recording(), self.state)
 
     async def activate(self, activation: Activation, context: ActivationContext) -> Step:
         """Make the node, run its body or route it, and say what follows."""
         node_type = self._nodes[activation.node]
         node = await self._node(node_type, activation, context)
-        self._current[activation.id] = node
+        self.state.current[activation.id] = node
         try:
             made: Node | None = None
             if node_type.body.empty:
@@ -59,21 +76,23 @@ class TypedRun:
                 made = await self._run_body(node_type, node, context)
                 target = type(made) if made is not None else None
         finally:
-            del self._current[activation.id]
-        self._made[activation.id] = made
-        self.trace.append(node)
+            del self.state.current[activation.id]
+        self.state.made[activation.id] = made
+        self.state.trace.append(node)
         targets = () if target is None else (target.__name__,)
         return Step(value=node, targets=targets, result=made)
 
     async def _node(self, node_type: NodeType, activation: Activation, context: ActivationContext) -> Node:
         """The node to run: given by the caller, made by the body before, or made here."""
         if not activation.parents:
-            return await self._complete(node_type, self._start, context)
-        made = self._made.pop(activation.parents[-1].id, None)
+            assert self.state.start is not None
+            return await self._complete(node_type, self.state.start, context)
+        made = self.state.made.pop(activation.parents[-1].id, None)
         if made is not None:
             return await self._complete(node_type, made, context)
         resolved = await self._resolve(node_type.cls, context, exclusive=_is_exclusive(node_type))
-        return await self._fill(node_type.cls, resolved, self.trace[-1], context)
+        resolved |= self._answered(node_type, node_type.of_kind("gate"), context)
+        return await self._fill(node_type.cls, resolved, self.state.trace[-1], context)
 
     async def _complete(self, node_type: NodeType, node: Node, context: ActivationContext) -> Node:
         """Resolve the fields that the node's maker left out; the maker's instance stays as it is."""
@@ -81,7 +100,24 @@ class TypedRun:
         if not unset:
             return node
         values = await self._resolve(node_type.cls, context, unset, exclusive=_is_exclusive(node_type))
-        return evolve(node, values)
+        gates = [item for item in node_type.of_kind("gate") if item.name in unset]
+        return evolve(node, values | self._answered(node_type, gates, context))
+
+    def _answered(self, node_type: NodeType, gates: Iterable[Input], context: ActivationContext) -> dict[str, Any]:
+        """The answers to the questions of gate fields; raises `Interruption` with those that have none."""
+        values: dict[str, Any] = {}
+        open_questions = []
+        for item in gates:
+            id = context.interrupt_id(item.name)
+            if id in self.state.answers:
+                values[item.name] = self.state.answers[id]
+            else:
+                open_questions.append(
+                    self._recording().question(id, context.run.id, context.activation, item, node_type.name)
+                )
+        if open_questions:
+            raise Interruption(open_questions)
+        return values
 
     async def _resolve(
         self,
@@ -113,8 +149,8 @@ class TypedRun:
 
         Raises `RecallError` where there is neither.
         """
-        running = self._current.get(context.activation)
-        newest_first = ([] if running is None else [running]) + self.trace[::-1]
+        running = self.state.current.get(context.activation)
+        newest_first = ([] if running is None else [running]) + self.state.trace[::-1] + self.state.history[::-1]
         for earlier in newest_first:
             for other in reversed(inputs(type(earlier))):
                 if other.kind == "plain":
@@ -194,7 +230,7 @@ class TypedRun:
                 value = self.recall(item, target.__name__, context)
                 if value is not UNSET:
                     resolved[item.name] = value
-        source = self._current.get(context.activation) or (self.trace[-1] if self.trace else None)
+        source = self.state.current.get(context.activation) or (self.state.trace[-1] if self.state.trace else None)
         return await self._fill(target, resolved, source, context)
 
 

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dagflow.core.dependencies import Call
+from dagflow.core.hints import show
+from dagflow.core.schema import json_schema
+from dagflow.core.shapes import UnsupportedType
 from dagflow.core.tools import to_tools
 from dagflow.errors import GraphError
 from dagflow.graph.discover import NodeType
 
-__all__ = ["graph_faults", "lm_needs"]
+if TYPE_CHECKING:
+    from dagflow.core.codec import Codec
+
+__all__ = ["gates_of", "graph_faults", "lm_needs", "unrecordable"]
 
 
 def graph_faults(nodes: Mapping[str, NodeType], start: str) -> Iterator[str]:
     """Find the faults of a graph whose nodes have been looked at one by one."""
     yield from _recalls_on_start(nodes[start])
     yield from _dependency_defaults(nodes)
+    yield from _answers(nodes)
     yield from _dead_ends(nodes)
     yield from _contradicting_options(nodes)
     yield from _tools(nodes)
@@ -29,9 +36,34 @@ def _recalls_on_start(start: NodeType) -> Iterator[str]:
 
 def _dependency_defaults(nodes: Mapping[str, NodeType]) -> Iterator[str]:
     for node in nodes.values():
-        for item in node.of_kind("dep"):
-            if not item.required:
-                yield f"{node.name}.{item.name} has a dependency and a default, which would never be used; keep one"
+        for kind, what in (("dep", "dependency"), ("gate", "gate")):
+            for item in node.of_kind(kind):
+                if not item.required:
+                    yield f"{node.name}.{item.name} has a {what} and a default, which would never be used; keep one"
+
+
+def _answers(nodes: Mapping[str, NodeType]) -> Iterator[str]:
+    """Find the gates whose answers have no form that a person could give."""
+    for node in nodes.values():
+        for item in node.of_kind("gate"):
+            try:
+                json_schema(item.type)
+            except UnsupportedType as error:
+                yield f"{node.name}.{item.name} asks a person for {show(item.type)}, which has no form in JSON: {error}"
+
+
+def gates_of(nodes: Mapping[str, NodeType]) -> list[str]:
+    """The fields that a person fills, as `Node.field`."""
+    return [f"{node.name}.{item.name}" for node in nodes.values() for item in node.of_kind("gate")]
+
+
+def unrecordable(nodes: Mapping[str, NodeType], codec: Codec) -> Iterator[str]:
+    """Say which fields a run with a store could never record."""
+    for node in nodes.values():
+        for item in node.inputs:
+            problem = codec.problem(item.type) if item.kind in ("plain", "gate") else None
+            if problem is not None:
+                yield f"{node.name}.{item.name} cannot be recorded in a store: {problem}"
 
 
 def _dead_ends(nodes: Mapping[str, NodeType]) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -12,21 +12,28 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import anyio.lowlevel
 import attrs
 
+from dagflow.errors import name_of
 from dagflow.events import Event, LMCalled, Progress, Token
 from dagflow.kernel.journal import Journal
 from dagflow.kernel.limits import Limit, Permit
 from dagflow.types import Usage
 
 if TYPE_CHECKING:
+    from dagflow.core.replay import Recording
+    from dagflow.core.schedule import Schedule
+    from dagflow.kernel.log import Log
+    from dagflow.kernel.recorded import Recorder
     from dagflow.kernel.resolve import Resolver
     from dagflow.kernel.resources import Resources
 
 __all__ = [
     "ActivationContext",
+    "DurableRun",
     "FrontEnd",
     "RunContext",
     "TokenStream",
     "current_activation",
+    "idempotency_key",
     "progress",
     "record_lm_call",
     "resolve_inputs",
@@ -48,13 +55,42 @@ class FrontEnd(Protocol):
         """Make a node that is itself a dependency, from the values of its dependency fields."""
         ...
 
+    @property
+    def initial_writes(self) -> Mapping[str, Any]:
+        """The state that the run begins with."""
+        ...
+
+    @property
+    def recorder(self) -> Recorder:
+        """How the values of the run are recorded; asked for by runs that are."""
+        ...
+
+
+@attrs.define(eq=False)
+class DurableRun:
+    """What a recorded run and those nested in it share: the log, and what the journal had of each when it began.
+
+    `answers` are those that were given when the run was resumed, and that nobody has taken yet.
+    """
+
+    log: Log
+    recording: Recording
+    answers: dict[str, Any]
+    accept_changes: bool
+
+    @property
+    def thread_id(self) -> str:
+        """The thread that the run is recorded in."""
+        return self.log.thread_id
+
 
 @attrs.frozen(eq=False)
 class RunContext:
     """One run: its journal, its dependencies, its limit, and the language model that it was given.
 
     `id` is a path: a nested run's begins with its parent's. `resources` are those of the outermost run, and so
-    is `requests`, which numbers the answers that are streamed.
+    are `requests`, which numbers the answers that are streamed, and `durable`, where the run is recorded in a store.
+    `schedule` knows the state that each live activation sees.
     """
 
     id: str
@@ -65,6 +101,8 @@ class RunContext:
     limit: Limit | None
     resources: Resources
     requests: Iterator[int] = attrs.field(repr=False)
+    schedule: Schedule = attrs.field(repr=False)
+    durable: DurableRun | None = None
     lm: Any = attrs.field(default=None, repr=False)
     nested: Counter[tuple[str, int]] = attrs.field(factory=Counter, repr=False)
     """How many runs each attempt of an activation has started."""
@@ -92,6 +130,19 @@ class ActivationContext:
         """Record an event of this activation."""
         self.run.journal.record(kind, self.run.id, node=self.node, activation=self.activation, **fields)
 
+    @property
+    def idempotency_key(self) -> str:
+        """What names the activation, or the dependency call, in every attempt and after every resume."""
+        thread = f"{self.run.durable.thread_id}/" if self.run.durable is not None else ""
+        if self.dependency is not None:
+            return f"{thread}{self.run.id}/{name_of(self.dependency)}"
+        return f"{thread}{self.run.id}/{self.activation}"
+
+    def interrupt_id(self, field: str) -> str:
+        """The id of the question that the activation asks to fill a field, unique within the outermost run."""
+        path = self.run.id.partition("/")[2]
+        return f"{path}/{self.activation}.{field}".lstrip("/")
+
     def nested_run_id(self, name: str) -> str:
         """A new id for a run that this activation starts, the same whenever the activation is run again."""
         key = (self.activation, self.attempt)
@@ -111,6 +162,19 @@ def current_activation() -> ActivationContext | None:
 def enter_activation(activation: ActivationContext) -> None:
     """Make `activation` the current one, in the calling context; meant for a context of its own."""
     _current.set(activation)
+
+
+def idempotency_key() -> str:
+    """Name the work that the calling body or dependency does, so that doing it twice can be told from doing it again.
+
+    The key is the same in every attempt of an activation and after every resume, and no other activation has it:
+    give it to a service that takes idempotency keys. That of a dependency belongs to its run, in which it is
+    called once. Raises `RuntimeError` outside of a run.
+    """
+    activation = _current.get()
+    if activation is None:
+        raise RuntimeError("idempotency_key() names the work of a node or dependency; there is no run here")
+    return activation.idempotency_key
 
 
 async def progress(message: str, fraction: float | None = None) -> None:

@@ -14,15 +14,18 @@ from anyio.abc import TaskGroup
 
 from dagflow.core.plan import Plan
 from dagflow.core.schedule import Activation, Schedule
-from dagflow.errors import DagflowError, Failure, NodeError, StepLimitError, describe
-from dagflow.events import NodeCancelled, NodeFailed, NodeRetried, NodeStarted, NodeSucceeded
+from dagflow.errors import CheckpointError, DagflowError, Failure, NodeError, StepLimitError, describe
+from dagflow.events import NodeCancelled, NodeFailed, NodeInterrupted, NodeRetried, NodeStarted, NodeSucceeded
 from dagflow.kernel.cancellation import is_cancellation
 from dagflow.kernel.context import ActivationContext, RunContext, enter_activation
+from dagflow.kernel.fault_points import reach
+from dagflow.kernel.interruption import interrupts_of
 from dagflow.kernel.isolation import run_isolated
+from dagflow.kernel.journal import Journal
 from dagflow.kernel.limits import Limit
 from dagflow.kernel.retry import retry_wait
 from dagflow.kernel.workers import Workers
-from dagflow.types import Retry
+from dagflow.types import Interrupt, Retry
 
 __all__ = ["Engine", "NodeBody", "Program", "Step"]
 
@@ -67,17 +70,30 @@ class Engine:
     """Drives one run of a program.
 
     The first failure cancels what is under way, waits for its clean-up and starts nothing more; everything
-    that had failed by then is in the error. An exception that is no `Exception` is raised as it is.
+    that had failed by then is in the error. An exception that is no `Exception` is raised as it is. An activation
+    that asks a person stays as it is, while the others go on. Where the run is recorded, what succeeded is in the
+    store before anything follows from it.
     """
 
-    def __init__(self, program: Program, run: RunContext, group: TaskGroup, max_steps: int | None) -> None:
-        self.schedule: Schedule = Schedule(program.plan)
+    def __init__(
+        self,
+        program: Program,
+        schedule: Schedule,
+        run: RunContext,
+        group: TaskGroup,
+        max_steps: int | None,
+        *,
+        asked: Mapping[str, tuple[Interrupt, ...]],
+    ) -> None:
+        self.schedule = schedule
         self._bodies = program.bodies
         self._run = run
         self._group = group
         self._workers = Workers(group, self._activate)
         self._max_steps = max_steps
+        self._log = run.durable.log if run.durable is not None else None
         self._steps = 0
+        self._asked = dict(asked)
         self._limits = {
             name: Limit(body.max_concurrency) for name, body in program.bodies.items() if body.max_concurrency
         }
@@ -86,15 +102,22 @@ class Engine:
         self.failed_first: bool = False
         """Whether a failure ended the run, and not a cancellation that it had begun to obey."""
 
-    async def drive(self, timeout: float | None) -> None:
-        """Start the run and work on it; what others still do is awaited by leaving the task group.
+    async def drive(self, ready: list[Activation], *, steps: int, timeout: float | None) -> None:
+        """Run what is ready and what follows; what others still do is awaited by leaving the task group.
 
-        When `timeout` seconds have passed the task group is cancelled.
+        `steps` counts the activations that have run before. When `timeout` seconds have passed the task group is
+        cancelled.
         """
         if timeout is not None:
             self._group.cancel_scope.deadline = anyio.current_time() + timeout
-        self._admit(self.schedule.start())
+        self._steps = steps
+        self._admit(ready)
         await self._workers.drain()
+
+    @property
+    def interrupts(self) -> tuple[Interrupt, ...]:
+        """The questions that were asked, in the declared order of the activations that wait for the answers."""
+        return tuple(one for activation in self.schedule.open_interrupts for one in self._asked.get(activation.id, ()))
 
     def raise_failure(self) -> None:
         """Raise what ended the run, if anything did; meant for after the task group."""
@@ -152,11 +175,19 @@ class Engine:
         for attempt in count(1):
             started = record(NodeStarted, attempt=attempt, parents=parents)
             began = started if began is None else began
+            reach("before", activation.id)
             try:
                 if wait is not None:
                     await anyio.sleep(wait)
                 step = await self._attempt(body, activation, attempt)
             except BaseException as error:
+                asked = interrupts_of(error)
+                if asked:
+                    self.schedule.interrupted(activation)
+                    self._asked[activation.id] = asked
+                    record(NodeInterrupted, attempt=attempt, interrupts=asked, since=began)
+                    await self._settle(journal)
+                    return
                 if is_cancellation(error):
                     record(NodeCancelled, attempt=attempt, since=began)
                     raise
@@ -171,18 +202,42 @@ class Engine:
                 # The body swallowed its cancellation. What it gave comes too late to count.
                 record(NodeCancelled, attempt=attempt, since=began)
                 return
-            value, result, targets = step.value, step.result, step.targets
+            reach("body", activation.id)
+            value, result, targets, writes = step.value, step.result, step.targets, step.writes
+            payload = None
             try:
-                following = self.schedule.succeeded(activation, targets, step.writes)
-            except Exception as error:  # a state conflict, or what a reducer raises
+                if self._log is not None:
+                    payload = self._run.front.recorder.write_step(activation.node, value, result, writes)
+                following = self.schedule.succeeded(activation, targets, writes)
+            except Exception as error:  # a state conflict, what a reducer raises, or what cannot be written
                 record(NodeFailed, attempt=attempt, error=describe(error), since=began)
                 self._fail(activation, error)
                 return
-            record(NodeSucceeded, attempt=attempt, value=value, result=result, targets=targets, since=began)
-            if journal.congested:
-                await journal.settle()
-            self._admit(following)
+            record(
+                NodeSucceeded,
+                attempt=attempt,
+                value=value,
+                result=result,
+                targets=targets,
+                writes=writes,
+                since=began,
+                payload=payload,
+            )
+            if await self._settle(journal):
+                reach("committed", activation.id)
+                self._admit(following)
             return
+
+    async def _settle(self, journal: Journal) -> bool:
+        """Wait until what was recorded may be told, and followers have room for it; `False` if it never may."""
+        if self._log is not None:
+            try:
+                await self._log.settle()
+            except CheckpointError:
+                return False  # the log keeps it, and ends the run
+        if journal.congested:
+            await journal.settle()
+        return True
 
     async def _attempt(self, body: NodeBody, activation: Activation, attempt: int) -> Step:
         context = ActivationContext(self._run, activation.node, activation.id, attempt)

@@ -1,23 +1,38 @@
-"""The journal: the append-only record of one run's events, in memory, and the streams that follow it."""
+"""The journal: the append-only record of a run's events, in memory, and the streams that follow it."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 import anyio
 from anyio.lowlevel import current_token
 
-from dagflow.events import Event
+from dagflow.events import Event, NodeSucceeded
 
-__all__ = ["Journal", "Subscription"]
+__all__ = ["Journal", "Subscription", "Writer"]
+
+
+class Writer(Protocol):
+    """Where a journal is written down; see `dagflow.kernel.log`."""
+
+    def add(self, event: Event, payload: Mapping[str, Any]) -> None:
+        """Take an event that is to be written, with its values as JSON-able data."""
+        ...
+
+    def hurry(self) -> None:
+        """Write soon what was added: somebody is waiting to see it."""
+        ...
 
 
 class Journal:
     """The events of a run and of the runs nested in it, numbered in the order in which they happened.
+
+    Where it is written to a store (`write_to`), it begins with the events that are there, and those who follow
+    see an event once the store has it: `visible` counts them.
 
     Recording is synchronous, so that an event stands before anything that follows from it can start.
     Backpressure is apart from it: whoever records calls `settle()` where it can wait, which returns at once
@@ -32,17 +47,58 @@ class Journal:
         self._began = self._clock()
         self._wall = time.time()
         self._followers: list[Subscription] = []
+        self._writer: Writer | None = None
+        self._written = 0
+
+    def write_to(self, writer: Writer, events: Sequence[Event]) -> None:
+        """Go on from `events`, which are written already, and hand every new one to `writer`."""
+        assert not self.events
+        self._writer = writer
+        self._written = len(events)
+        self.events.extend(events)
+        if events:
+            # Seconds since the first record of all, by the wall clock, and never before the newest one.
+            past = max(self._wall - events[0].wall + events[0].elapsed, events[-1].elapsed)
+            self._began -= past
+            self._wall -= past
+        for follower in self._followers:
+            follower.begin(len(events))
+
+    def replace(self, run: str, typed: Callable[[NodeSucceeded], Event]) -> None:
+        """Put typed values in the place of data, in the events of `run` that the journal began with."""
+        for position, event in enumerate(self.events):
+            if type(event) is NodeSucceeded and event.run == run:
+                self.events[position] = typed(event)
+
+    def publish(self, written: int) -> None:
+        """Show those who follow the events up to the number `written`."""
+        self._written = written
+        for follower in self._followers:
+            follower.wake()
+
+    @property
+    def visible(self) -> int:
+        """How many events those who follow may see."""
+        return len(self.events) if self._writer is None else self._written
 
     @property
     def is_followed(self) -> bool:
         """Whether anybody follows the run now."""
         return bool(self._followers)
 
-    def record(self, kind: type[Event], run: str, *, since: float | None = None, **fields: Any) -> float:
+    def record(
+        self,
+        kind: type[Event],
+        run: str,
+        *,
+        since: float | None = None,
+        payload: Mapping[str, Any] | None = None,
+        **fields: Any,
+    ) -> float:
         """Append an event of `run`; a live one is only handed to those who follow now.
 
-        Returns the event's `elapsed`, in seconds. Given back later as `since`, it makes the `duration` of the
-        event that tells the end.
+        `payload` holds the values among the `fields` as a store is given them. Returns the event's `elapsed`, in
+        seconds. Given back later as `since`, it makes the `duration` of the event that tells the end.
         """
         elapsed = self._clock() - self._began
         if since is not None:
@@ -51,23 +107,33 @@ class Journal:
         event = kind(seq=seq, run=run, wall=self._wall + elapsed, elapsed=elapsed, **fields)
         if not kind.live:
             self.events.append(event)
-        for follower in self._followers:
-            follower.offer(event)
+            if self._writer is not None:
+                self._writer.add(event, payload or {})
+        if self._followers:
+            self._offer(event)
         return elapsed
 
     def tell(self, make: Callable[..., Event], **fields: Any) -> None:
         """Hand a live event to those who follow now; `make` is given its number and times with the `fields`."""
         elapsed = self._clock() - self._began
         event = make(seq=len(self.events), wall=self._wall + elapsed, elapsed=elapsed, **fields)
+        self._offer(event)
+
+    def _offer(self, event: Event) -> None:
         for follower in self._followers:
             follower.offer(event)
+        if self._writer is not None and self._followers:
+            self._writer.hurry()
 
     def of(self, run: str) -> tuple[Event, ...]:
         """The recorded events of `run` and of the runs nested in it."""
         return tuple(event for event in self.events if belongs(event, run))
 
-    def follow(self, run: str, *, after: int = 0, capacity: int = 256) -> Subscription:
-        """Follow the events of `run`, from the first whose `seq` is above `after`; recorded ones come first."""
+    def follow(self, run: str = "", *, after: int | None = 0, capacity: int = 256) -> Subscription:
+        """Follow the events of `run`, or all, from the first whose `seq` is above `after`; recorded ones come first.
+
+        Where `after` is `None`, from where the journal stands now, or where it goes on from a store.
+        """
         return Subscription(self, run, after, capacity)
 
     async def settle(self) -> None:
@@ -90,8 +156,8 @@ class Journal:
 
 
 def belongs(event: Event, run: str) -> bool:
-    """Tell whether an event is of `run` or of a run nested in it."""
-    return event.run == run or event.run.startswith(run + "/")
+    """Tell whether an event is of `run`, or of a run nested in it; every event is of the run without a name."""
+    return event.run == run or not run or event.run.startswith(run + "/")
 
 
 class Subscription:
@@ -101,12 +167,13 @@ class Subscription:
     only live ones are buffered. When more than `capacity` events wait, the run waits too.
     """
 
-    def __init__(self, journal: Journal, run: str, after: int, capacity: int) -> None:
+    def __init__(self, journal: Journal, run: str, after: int | None, capacity: int) -> None:
         if capacity < 1:
             raise ValueError(f"a stream's buffer must hold at least 1 event, not {capacity}")
         self._journal = journal
         self._run = run
-        self._position = after
+        self._from_now = after is None
+        self._position = len(journal.events) if after is None else after
         self._capacity = capacity
         self._live: deque[Event] = deque()
         self._finished = False
@@ -128,9 +195,18 @@ class Subscription:
         """Whether as many events wait as the buffer holds."""
         return len(self._journal.events) - self._position + len(self._live) >= self._capacity
 
+    def begin(self, count: int) -> None:
+        """Take note that the journal begins with `count` events of earlier."""
+        if self._from_now:
+            self._position = count
+
+    def wake(self) -> None:
+        """Look again at what there is."""
+        self._arrival.set()
+
     def offer(self, event: Event) -> None:
         """Take note of a new event, and tell the journal when the buffer is full."""
-        if event.live and (event.run == self._run or belongs(event, self._run)):
+        if event.live and belongs(event, self._run):
             self._live.append(event)
         if self.is_full:
             self._journal.congested = True
@@ -173,7 +249,7 @@ class Subscription:
         while True:
             if self._live and self._live[0].seq <= self._position:
                 return self._live.popleft()
-            if self._position >= len(events):
+            if self._position >= self._journal.visible:
                 return None
             event = events[self._position]
             self._position += 1

@@ -39,11 +39,14 @@ from dagflow.events import (
 from dagflow.kernel.cancellation import is_cancellation
 from dagflow.kernel.context import ActivationContext, enter_activation
 from dagflow.kernel.flight import Flight
+from dagflow.kernel.interruption import Interruption, interrupts_of
 from dagflow.kernel.isolation import resume, run_isolated
 from dagflow.kernel.limits import Limit, Permit
+from dagflow.kernel.recorded import RecordedDependencies
 from dagflow.kernel.resources import Resources
 from dagflow.kernel.retry import with_retries
 from dagflow.kernel.workers import Workers
+from dagflow.types import Interrupt
 
 __all__ = ["MakeNode", "Resolver", "Schedule"]
 
@@ -58,7 +61,8 @@ class Resolver:
 
     `overrides` are values that stand for their callables. `group` is the run's task group, for calls that
     must outlive the one who asked first; `resources` holds what must stay open. `limit` bounds the calls that
-    work at once; those in worker threads also wait for a token of anyio's default thread limiter.
+    work at once; those in worker threads also wait for a token of anyio's default thread limiter. `recorded` is
+    for a run that is recorded in a store: what it has is not called again, and what can be written is recorded.
     """
 
     def __init__(
@@ -70,6 +74,7 @@ class Resolver:
         group: TaskGroup | None = None,
         resources: Resources | None = None,
         limit: Limit | None = None,
+        recorded: RecordedDependencies | None = None,
     ) -> None:
         self.schedule: Schedule = schedule
         self.make_node = make_node
@@ -78,6 +83,7 @@ class Resolver:
         self.group = group
         self.resources = resources
         self.limit = limit
+        self.recorded = recorded
         self.ids: dict[Fn, str] = {}
         self.awaited: dict[Fn, set[Fn]] = {}
         """What each call that asks for others from its own body waits for: a cycle in it would never end."""
@@ -99,6 +105,8 @@ class Resolver:
         for, and goes when they have finished their clean-up.
         """
         memory = self.memory
+        if self.recorded is not None:
+            self.recorded.restore(plan.calls, memory)
         levels = plan.needed(memory) if memory else plan.levels
         if not levels:
             return {name: memory[fn] for name, fn in plan.fields}
@@ -124,6 +132,7 @@ class _Resolution:
         # Nobody records the calls, bounds them or can ask for one that is under way.
         self._alone = asker is None and resolver.group is None
         self._failures: list[Failure] = []
+        self._asked: dict[str, Interrupt] = {}
         self._fatal: BaseException | None = None
         self._stopped = False
         self._scope: anyio.CancelScope | None = None
@@ -134,7 +143,7 @@ class _Resolution:
                 await self._obtain_guarded(level[0])
             else:
                 await self._run_level(level)
-            if self._stopped:
+            if self._stopped or self._asked:
                 self._raise_failures()
 
     async def _run_level(self, level: tuple[Call, ...]) -> None:
@@ -152,7 +161,7 @@ class _Resolution:
         waited for a thread say and has not noticed yet, then the checkpoint raises; if not, somebody reached into
         the run and cancelled a single task of it.
         """
-        if self._stopped:
+        if self._stopped or self._asked:
             return
         lost = [call for call in calls if call.fn not in self._memory]
         if not lost:
@@ -169,7 +178,7 @@ class _Resolution:
 
         async def obtain(call: Call) -> None:
             await self._obtain_guarded(call)
-            if self._stopped:
+            if self._stopped or call.fn not in self._memory:
                 return
             for fn in plan.dependents[call.fn]:
                 if fn in wanted:
@@ -190,6 +199,8 @@ class _Resolution:
             raise self._fatal
         if self._failures:
             raise DepError(self._failures, node=self._node) from self._failures[0].exception
+        if self._asked:
+            raise Interruption(self._asked.values())
 
     async def _obtain_guarded(self, call: Call) -> None:
         """Obtain a value; a failure is noted and stops the siblings, and only cancellation is raised."""
@@ -214,6 +225,11 @@ class _Resolution:
         except BaseException as error:
             if is_cancellation(error):
                 raise
+            asked = interrupts_of(error)
+            if asked:
+                # The siblings finish, and are recorded; what comes later waits for the answers.
+                self._asked.update((interrupt.id, interrupt) for interrupt in asked)
+                return
             if isinstance(error, (Exception, anyio.get_cancelled_exc_class())):
                 self._failures.append(Failure(error, self._node, call.place, call.fn))
             elif self._fatal is None:
@@ -301,11 +317,13 @@ class _Resolution:
                     context.run(enter_activation, asker.calling(call.fn, permit))
                     value = await self._attempts(call, context)
         except BaseException as error:
-            if is_cancellation(error):
+            if is_cancellation(error) or interrupts_of(error):
                 journal.record(DependencyCancelled, run, since=began, **fields)
             else:
                 journal.record(DependencyFailed, run, since=began, error=describe(error), **fields)
             raise
+        if resolver.recorded is not None:
+            fields.update(resolver.recorded.fields_of(call, value))
         journal.record(DependencySucceeded, run, since=began, **fields)
         if journal.congested:
             await journal.settle()

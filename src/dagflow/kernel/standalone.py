@@ -98,6 +98,8 @@ async def resolve_fields(
     for item in found:
         if item.kind == "recall" and item.required:
             raise RecallError(node=node.__name__, field=item.name, type=item.type, searched=())
+        if item.kind == "gate":
+            raise GraphError([f"{node.__name__}.{item.name} asks a person, which only a run can do"])
     plan = plan_fields(found, owner=node.__name__, namespace=namespace)
     return await _resolve(plan, node.__name__, deps, lm, schedule)
 

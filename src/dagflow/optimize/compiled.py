@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 from dagflow.core.node import Node
+from dagflow.core.storage import Store
 from dagflow.errors import GraphError
-from dagflow.graph.graph import FROM_GRAPH, Graph
+from dagflow.graph.graph import Graph
+from dagflow.graph.options import OtherOptions, OtherRunOptions
 from dagflow.graph.result import GraphResult
 from dagflow.lm.base import BaseLM
 from dagflow.lm.dspy.library import load_dspy
@@ -71,19 +73,32 @@ class CompiledGraph:
         """Give a language model that asks with the optimised prompts; for `graph.stream(lm=...)`, say."""
         return OptimizedLM(self._model(lm), self.predictors.values())
 
-    async def run(
-        self,
-        start: Node,
-        *,
-        lm: Any = None,
-        deps: Mapping[Callable[..., Any], Any] | None = None,
-        timeout: float | None = None,
-        max_steps: Any = FROM_GRAPH,
-    ) -> GraphResult:
+    async def run(self, start: Node, *, lm: Any = None, **options: Unpack[OtherRunOptions]) -> GraphResult:
         """Run the graph with the optimised prompts; arguments, result and errors are those of `Graph.run`."""
+        return await self._with_optimized(lm, lambda optimized: self.graph.run(start, lm=optimized, **options))
+
+    async def resume(
+        self,
+        thread_id: str,
+        answers: Mapping[str, Any] | None = None,
+        *,
+        store: Store,
+        accept_changes: bool = False,
+        lm: Any = None,
+        **options: Unpack[OtherOptions],
+    ) -> GraphResult:
+        """Resume a run with the optimised prompts; arguments, result and errors are those of `Graph.resume`."""
+        return await self._with_optimized(
+            lm,
+            lambda optimized: self.graph.resume(
+                thread_id, answers, store=store, accept_changes=accept_changes, lm=optimized, **options
+            ),
+        )
+
+    async def _with_optimized(self, lm: Any, run: Callable[[OptimizedLM], Awaitable[GraphResult]]) -> GraphResult:
         optimized = self.optimized_lm(lm)
         try:
-            return await self.graph.run(start, lm=optimized, deps=deps, timeout=timeout, max_steps=max_steps)
+            return await run(optimized)
         finally:
             self.optimized_calls.update(optimized.optimized_calls)
             self.fallback_calls.update(optimized.fallback_calls)
