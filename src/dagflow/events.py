@@ -56,8 +56,8 @@ class Event:
 class RunStarted(Event):
     """A run began. `parent` is the activation that a nested run belongs to (empty for a run of its own).
 
-    `resumed` tells that it goes on from what was recorded. `input` is what it began with, and `outline` what its
-    `fingerprint` covers, by node; both are for runs that are recorded in a store.
+    `resumed` tells that it goes on from what was recorded. Where runs are recorded in a store, `input` is what it
+    began with, and `outline` what its `fingerprint` covers, by node, with the first run that has it.
     """
 
     graph: str

@@ -50,13 +50,15 @@ class RecordedRun:
 class Recording:
     """What is recorded of a thread: its newest run and those nested in it, by id, and what came before.
 
-    `open` are the questions that wait for an answer, by id. `history` are the activations of earlier runs.
+    `open` are the questions that wait for an answer, by id. `history` are the activations of earlier runs, and
+    `outlines` those of all graphs that were recorded, by fingerprint.
     """
 
     newest: str = ""
     runs: dict[str, RecordedRun] = attrs.field(factory=dict)
     open: dict[str, Interrupt] = attrs.field(factory=dict)
     history: list[NodeSucceeded] = attrs.field(factory=list)
+    outlines: dict[str, Mapping[str, str]] = attrs.field(factory=dict)
 
     def feed(self, event: Event) -> None:
         """Take in the next event of the journal."""
@@ -84,6 +86,8 @@ class Recording:
             run.outcome = event.outcome
 
     def _run_started(self, event: RunStarted) -> None:
+        if event.outline:
+            self.outlines[event.fingerprint] = event.outline
         if not event.parent and event.run != self.newest:
             if self.newest:
                 self.history += self.runs[self.newest].succeeded
@@ -96,8 +100,7 @@ class Recording:
             self.open = {name: asked for name, asked in self.open.items() if asked.run != event.run}
         else:
             known.outcome = None
-            outline = event.outline or known.started.outline
-            known.started = attrs.evolve(event, input=known.started.input, outline=outline)
+            known.started = attrs.evolve(event, input=known.started.input)
 
 
 def fold(events: Iterable[Event]) -> Recording:
@@ -108,12 +111,12 @@ def fold(events: Iterable[Event]) -> Recording:
     return recording
 
 
-def check_unchanged(plan: Plan, recorded: RecordedRun, *, thread_id: str) -> None:
+def check_unchanged(plan: Plan, recorded: RecordedRun, recording: Recording, *, thread_id: str) -> None:
     """Raise `GraphChanged` where the graph is not the one that the run was recorded with."""
     started = recorded.started
     if started.fingerprint == plan.fingerprint:
         return
-    changes = outline_changes(started.outline, plan.outline)
+    changes = outline_changes(recording.outlines.get(started.fingerprint, {}), plan.outline)
     raise _changed(plan.name or started.graph, thread_id, changes)
 
 

@@ -68,6 +68,10 @@ class GraphRecording:
         node_type = self._nodes.get(name)
         if node_type is None:
             raise GraphChanged(f"node {name} is recorded, but not in the graph any more", thread_id=thread_id)
+        # Fields that the class has no longer are those of a change that was accepted, or of an earlier run.
+        known = {item.name for item in node_type.inputs}
+        if type(data) is dict and not data.keys() <= known:
+            data = {name: value for name, value in data.items() if name in known}
         try:
             return self._codec.read_node(node_type.cls, data)
         except Unreadable as error:

@@ -223,9 +223,10 @@ class Engine:
                 since=began,
                 payload=payload,
             )
-            if await self._settle(journal):
-                reach("committed", activation.id)
-                self._admit(following)
+            if (self._log is not None or journal.congested) and not await self._settle(journal):
+                return
+            reach("committed", activation.id)
+            self._admit(following)
             return
 
     async def _settle(self, journal: Journal) -> bool:

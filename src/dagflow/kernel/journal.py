@@ -27,12 +27,17 @@ class Writer(Protocol):
         """Write soon what was added: somebody is waiting to see it."""
         ...
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether those who follow see an event only once it is written."""
+        ...
+
 
 class Journal:
     """The events of a run and of the runs nested in it, numbered in the order in which they happened.
 
     Where it is written to a store (`write_to`), it begins with the events that are there, and those who follow
-    see an event once the store has it: `visible` counts them.
+    see an event once the store has it, unless that is only at the end: `visible` counts them.
 
     Recording is synchronous, so that an event stands before anything that follows from it can start.
     Backpressure is apart from it: whoever records calls `settle()` where it can wait, which returns at once
@@ -79,7 +84,7 @@ class Journal:
     @property
     def visible(self) -> int:
         """How many events those who follow may see."""
-        return len(self.events) if self._writer is None else self._written
+        return self._written if self._writer is not None and self._writer.is_awaited else len(self.events)
 
     @property
     def is_followed(self) -> bool:

@@ -102,6 +102,7 @@ class Log:
         self.cancel_requested: bool = False
         """Whether somebody asked, through the store, for the run to be cancelled."""
         self._cancel_scope: anyio.CancelScope | None = None
+        self._added = self._written = 0
         self._queue: list[Record] = []
         self._values: dict[str, str] = {}
         self._known: set[str] = set()
@@ -119,6 +120,7 @@ class Log:
     def add(self, event: Event, payload: Mapping[str, Any]) -> None:
         """Queue an event that has just been recorded."""
         values: dict[str, str] = {}
+        self._added = event.seq
         self._queue.append(records.write(event, payload, values))
         for digest in values.keys() - self._known:
             self._known.add(digest)
@@ -134,6 +136,11 @@ class Log:
         """Write soon what was added: somebody is waiting to see it."""
         self._hurry.set()
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether those who follow see an event only once it is written: not where that is when the run ends."""
+        return self.durability != "exit"
+
     async def settle(self) -> None:
         """Wait until an activation that has just succeeded may be told of, as the durability has it."""
         if self.durability == "sync" or (self.durability == "async" and len(self._queue) > BACKLOG):
@@ -146,7 +153,7 @@ class Log:
 
         Cancelled, what is being written is written to its end first.
         """
-        target = len(self._journal.events)
+        target = self._added
         while self._queue or self._writing is not None:
             if self.error is not None:
                 raise self.error
@@ -154,7 +161,7 @@ class Log:
                 await self._writing.wait()
             else:
                 await self._write()
-            if self._journal.visible >= target:
+            if self._written >= target:
                 return
         if self.error is not None:
             raise self.error
@@ -175,7 +182,8 @@ class Log:
             self._fail(CheckpointError(f"writing to the store failed: {error!r}", thread_id=self.thread_id))
             raise
         else:
-            self._journal.publish(batch[-1].seq)
+            self._written = batch[-1].seq
+            self._journal.publish(self._written)
         finally:
             self._writing.set()
             self._writing = None

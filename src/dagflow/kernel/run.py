@@ -100,7 +100,7 @@ class Run:
         self.durable = durable
         if recorded is not None:
             if not durable.accept_changes:
-                check_unchanged(self._program.plan, recorded, thread_id=durable.thread_id)
+                check_unchanged(self._program.plan, recorded, durable.recording, thread_id=durable.thread_id)
             self._recorded = recorded
             self.id = recorded.id
 
@@ -170,12 +170,14 @@ class Run:
             "fingerprint": plan.fingerprint,
             "parent": self._parent.activation if self._parent is not None else "",
         }
-        recorded = self._recorded
-        if recorded is not None:
-            changed = recorded.started.fingerprint != plan.fingerprint
-            fields |= {"resumed": True, "outline": plan.outline if changed else {}}
-        elif self.durable is not None:
-            fields |= {"payload": {"input": self._front.recorder.write_input()}, "outline": plan.outline}
+        if self.durable is not None:
+            if self._recorded is not None:
+                fields["resumed"] = True
+            else:
+                fields["payload"] = {"input": self._front.recorder.write_input()}
+            outlines = self.durable.recording.outlines
+            if plan.fingerprint not in outlines:  # once for each graph in a thread: runs are nested by the thousand
+                fields["outline"] = outlines[plan.fingerprint] = plan.outline
         journal.record(RunStarted, self.id, **fields)
         for name, (interrupt, value, data) in beginning.given.items():
             journal.record(
