@@ -13,7 +13,7 @@ import nox
 
 SUPPORTED = ("3.11", "3.12", "3.13")
 TESTING = [
-    ".[trio,cli,testing,prices,pydantic-ai,dspy]",
+    ".[trio,cli,testing,prices,pydantic-ai,dspy,redis]",
     "pytest-xdist>=3.6",
     "jsonschema>=4.23",
     "openai>=3.0",

@@ -87,8 +87,11 @@ def having(kind: str) -> list[Path]:
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @pytest.mark.parametrize("page", having("python"), ids=name_of)
 @pytest.mark.slow
-def test_examples_run_and_print_what_the_page_says(page: Path, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_examples_run_and_print_what_the_page_says(
+    page: Path, backend: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Every example runs, in the order of its page, and prints what the page says."""
+    monkeypatch.chdir(tmp_path)  # some write files
     monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)  # a page shows what happens without one
     monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # DSPy loads prices otherwise
     module = ModuleType(f"page_{page.stem.replace('-', '_')}")
