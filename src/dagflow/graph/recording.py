@@ -78,6 +78,13 @@ class GraphRecording:
             change = f"{name} is recorded with what does not fit its class any more: {error}"
             raise GraphChanged(change, thread_id=thread_id, changes=[change]) from error
 
+    def check_start(self, name: str) -> None:
+        """Raise `GraphChanged` where a run began with another node than the graph does now."""
+        start = next(iter(self._nodes))
+        if name != start:
+            change = f"the run began with {name}, and the graph begins with {start} now"
+            raise GraphChanged(change, changes=[change])
+
     def typed(self, event: NodeSucceeded) -> NodeSucceeded:
         """The event of an activation, as it is read from the journal, with nodes in the place of their data."""
         value = self.read_node(event.node, event.value)
@@ -90,8 +97,15 @@ class GraphRecording:
             return ""
         key = self._keys.get(call.fn)
         if key is None:  # asked for by a body
-            return full_name(call.fn) if hasattr(call.fn, "__qualname__") and unreachable(call.fn) is None else ""
+            return self._key_by_name(call.fn)
         return key
+
+    def _key_by_name(self, fn: Fn) -> str:
+        """A name for a dependency that the graph does not know; empty where nothing or another one has it."""
+        if not hasattr(fn, "__qualname__") or unreachable(fn) is not None:
+            return ""
+        name = full_name(fn)
+        return "" if name in self._keys.values() else name
 
     def write_dependency(self, call: Call, value: Any) -> Any:
         """Write a dependency's value; `NO_VALUE` for one that cannot be written."""
@@ -128,7 +142,8 @@ class GraphRecording:
         """Check an answer, and give it as a value and as data; raises `AnswerError`."""
         item = self._field(interrupt)
         try:
-            value = answer if hints.is_instance(answer, item.type, deep=True) else structure(answer, item.type)
+            is_value = not _is_json(answer) and hints.is_instance(answer, item.type, deep=True)
+            value = answer if is_value else structure(answer, item.type)
             self._validate(interrupt, value)
             return value, self._codec.writer(item.type)(value)
         except InvalidAnswer as error:
@@ -144,7 +159,7 @@ class GraphRecording:
         if attribute.validator is None:
             return
         try:
-            attribute.validator(None, attribute, value)
+            attribute.validator(None, attribute, _converted(attribute, value))
         except AttributeError:
             return  # it looks at other fields, which have no values yet
         except Exception as error:
@@ -216,6 +231,7 @@ class TypedRecorder:
     def restore(self, recorded: RecordedRun, answers: Mapping[str, Any]) -> None:
         """Take over what was recorded of the run, and the answers to its questions."""
         state, shared = self._state, self._shared
+        shared.check_start(recorded.started.graph)
         state.start = shared.read_node(recorded.started.graph, recorded.started.input)
         for event in recorded.succeeded:
             value = shared.read_node(event.node, event.value)
@@ -237,6 +253,23 @@ class TypedRecorder:
             return event
         value, result = restored
         return attrs.evolve(event, value=value, result=result)
+
+
+def _is_json(answer: Any) -> bool:
+    """Whether an answer is JSON through and through; there `true` is no integer, and 3 may be a float."""
+    if type(answer) is list:
+        return all(map(_is_json, answer))
+    if type(answer) is dict:
+        return all(type(key) is str and _is_json(item) for key, item in answer.items())
+    return answer is None or type(answer) in (str, int, float, bool)
+
+
+def _converted(attribute: attrs.Attribute[Any], value: Any) -> Any:
+    """What the field's own converter, which runs before its validator, makes of a value."""
+    convert: Any = attribute.converter
+    if convert is None:
+        return value
+    return convert.converter(value, None, attribute) if isinstance(convert, attrs.Converter) else convert(value)
 
 
 def full_name(fn: Fn) -> str:

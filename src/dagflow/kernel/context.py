@@ -70,13 +70,15 @@ class FrontEnd(Protocol):
 class DurableRun:
     """What a recorded run and those nested in it share: the log, and what the journal had of each when it began.
 
-    `answers` are those that were given when the run was resumed, and that nobody has taken yet.
+    `answers` are those that were given when the run was resumed, and that nobody has taken yet. `taken` are the ids
+    of nested runs that go on.
     """
 
     log: Log
     recording: Recording
     answers: dict[str, Any]
     accept_changes: bool
+    taken: set[str] = attrs.field(factory=set)
 
     @property
     def thread_id(self) -> str:

@@ -73,6 +73,8 @@ async def _go_on(run: Run, durable: Durable, session: Session, log: Log) -> None
         recorded = _to_resume(recording, durable)
     else:
         _refuse_open_questions(recording, durable)
+        if recording.newest:  # to the run that begins now, the newest one is history like those before it
+            recording.history += recording.runs[recording.newest].succeeded
     shared = DurableRun(log, recording, dict(durable.answers), durable.accept_changes)
     run.go_on(shared, recorded)
     run.journal.write_to(log, events)

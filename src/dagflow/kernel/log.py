@@ -16,6 +16,7 @@ happen as far as the journal knows.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -232,13 +233,10 @@ class Log:
 
     async def finish(self) -> None:
         """Write what is left after the run has failed or was cancelled; a failure of it is only noted in `error`."""
-        with anyio.CancelScope(shield=True), anyio.move_on_after(FAREWELL):
-            try:
-                await self.commit()
-            except CheckpointError:
-                return
+        with anyio.CancelScope(shield=True), anyio.move_on_after(FAREWELL), suppress(CheckpointError):
+            await self.commit()
 
     async def release(self) -> None:
-        """Give the lease back."""
-        with anyio.CancelScope(shield=True), anyio.move_on_after(FAREWELL):
+        """Give the lease back; where that fails, it ends by itself, and how the run ended counts more."""
+        with anyio.CancelScope(shield=True), anyio.move_on_after(FAREWELL), suppress(CheckpointError):
             await self._session.release(self._lease)

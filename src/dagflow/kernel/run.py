@@ -18,7 +18,7 @@ from dagflow.core.schedule import Activation, Schedule
 from dagflow.errors import AnswerError, DagflowError, InvalidField, NodeError, RunCancelled, RunTimeout, describe
 from dagflow.events import InterruptAnswered, RunEnded, RunStarted
 from dagflow.kernel.cancellation import never_wrapped
-from dagflow.kernel.context import DurableRun, FrontEnd, RunContext, current_activation
+from dagflow.kernel.context import ActivationContext, DurableRun, FrontEnd, RunContext, current_activation
 from dagflow.kernel.engine import Engine, Program
 from dagflow.kernel.interruption import Interruption
 from dagflow.kernel.journal import Journal
@@ -89,6 +89,8 @@ class Run:
             self.id = parent.nested_run_id(program.name)
             self.lm = settings.lm if settings.lm is not None else parent.run.lm
             self.durable = parent.run.durable
+            if self.durable is not None:
+                self._find_recorded(self.durable, parent)
 
     @property
     def is_nested(self) -> bool:
@@ -110,18 +112,28 @@ class Run:
         Gives `"complete"` or `"interrupted"`, and raises what else ended the run; a nested run that is interrupted
         interrupts the activation that it belongs to. Cancelled, it waits for the clean-up of what it had started.
         """
-        if self._parent is not None and self.durable is not None:
-            self._find_recorded(self.durable)
         outcome = await self._execute(self._begin())
         if self._parent is not None and self.interrupts:
             raise Interruption(self.interrupts)
         return outcome
 
-    def _find_recorded(self, durable: DurableRun) -> None:
-        """Look for what is recorded of a nested run; it counts once, and only for the same beginning."""
-        recorded = durable.recording.runs.pop(self.id, None)
-        if recorded is not None and recorded.started.input == self._front.recorder.write_input():
-            self.go_on(durable, recorded)
+    def _find_recorded(self, durable: DurableRun, parent: ActivationContext) -> None:
+        """Look for what is recorded of a nested run; it counts once, and only for the same beginning.
+
+        A body that runs several graphs at once may start them in another order than before: any that it started
+        from the same beginning will do.
+        """
+        runs = durable.recording.runs
+        if runs:
+            data = self._front.recorder.write_input()
+            stem = self.id.rpartition(".")[0]
+            for name in sorted(runs, key=lambda name: name != self.id):
+                if name.rpartition(".")[0] == stem and runs[name].started.input == data:
+                    self.go_on(durable, runs.pop(name))
+                    durable.taken.add(name)
+                    return
+        while self.id in runs or self.id in durable.taken:
+            self.id = parent.nested_run_id(self._program.name)
 
     def _begin(self) -> Beginning:
         """Work out where the run stands, and what is to run now."""

@@ -1,0 +1,1 @@
+"""Stores of journals: in memory, in an SQLite file, in Redis."""
