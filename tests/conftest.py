@@ -15,6 +15,7 @@ settings.load_profile("dagflow")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option for the tests that cost money, or need what is not everywhere."""
     parser.addoption("--run-e2e", action="store_true", help="also ask real services (tests/e2e); see the end of it all")
+    parser.addoption("--evict", action="store_true", help="drop every run after each commit, and go on with a new one")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -49,6 +50,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     for service, count in sorted(counts.items()):
         results = ", ".join(f"{number} {outcome}" for outcome, number in count.items())
         terminalreporter.line(f"{service}: {results} ({about[service]})")
+
+
+@pytest.fixture(autouse=True)
+def _evict(request: pytest.FixtureRequest) -> None:
+    """Where `--evict` is given, run typed graphs as tests/durable/evicting.py says."""
+    if request.config.getoption("--evict"):
+        from durable import evicting
+
+        evicting.install(request.getfixturevalue("monkeypatch"))
 
 
 @pytest.fixture(params=["asyncio", "trio"])

@@ -36,7 +36,7 @@ ONLY_IN = {
     "trio": {"testing"},
     "sqlite3": {"store.sqlite"},
     "coredis": {"store.redis"},
-    "subprocess": {"kernel.process", "kernel.session"},
+    "subprocess": {"kernel.process", "kernel.session", "testing.redis_server"},
     "pickle": {"kernel.offload", "kernel.offload_child"},
     "typer": {"cli"},
     "rich": {"cli"},
@@ -129,14 +129,14 @@ def test_the_core_knows_no_event_loop(module: str) -> None:
 
 
 def test_processes_are_opened_in_one_place() -> None:
-    """Only `kernel.process` starts processes, so that no other can be left behind."""
+    """Only `kernel.process` starts processes, so that no other can be left behind; but for a server of tests."""
     ways = {"anyio.open_process", "anyio.run_process", "subprocess.Popen", "os.posix_spawn", "os.fork"}
     opening = {
         module
         for module, tree in MODULES.items()
         if ways & set(imports(tree)) or any(ast.unparse(node) in ways for node in ast.walk(tree) if is_attribute(node))
     }
-    assert {"kernel.process"} == opening
+    assert {"kernel.process", "testing.redis_server"} == opening
 
 
 def test_the_environment_is_not_written() -> None:

@@ -8,7 +8,6 @@ import decimal
 import enum
 import functools
 import json
-import math
 import pathlib
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -26,9 +25,7 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, enum.Enum):
         return one is other
     if isinstance(one, float):
-        return (
-            math.isnan(one) and math.isnan(other) or (one == other and math.copysign(1, one) == math.copysign(1, other))
-        )
+        return repr(one) == repr(other)  # it tells 0.0 from -0.0
     if isinstance(one, decimal.Decimal):
         return str(one) == str(other)
     if isinstance(one, (datetime.datetime, datetime.time)):

@@ -67,16 +67,14 @@ def test_a_node_is_written_by_its_fields() -> None:
 def test_a_node_comes_back_in_its_state() -> None:
     """Converters and validators do not run again, and what was not written has no value."""
     node = trip(length=5, tags=["a"], to=Place("a"), client=Client(), last="c")
-    found = CODEC.read_node(Trip, through_text(CODEC.write_node(node)))
-    assert Trip is type(found)
+    found: Any = CODEC.read_node(Trip, through_text(CODEC.write_node(node)))
     assert same(
         [datetime.date(2030, 1, 2), 5, ["a", "made"], Place("a"), "c"],
         [found._start, found.days, found.tags, found.to, found.last],
     )
     assert UNSET is found.back
     assert UNSET is found.client
-    assert same(node, CODEC.read_node(Trip, CODEC.write_node(node) | {"tags": ["a", "made"]})) is False
-    assert attrs.evolve(found, length=1).days == 1
+    assert Trip is type(found)
 
 
 def test_a_dependency_that_cannot_be_written_is_left_out() -> None:
@@ -110,9 +108,9 @@ def test_what_a_body_put_on_a_node_is_not_lost_in_silence() -> None:
 
 def test_a_field_that_the_data_lack_has_its_default() -> None:
     """A plain field that was added since is as the class makes it, any other has no value yet."""
-    found = CODEC.read_node(Trip, {"days": 7})
-    assert (7, ["made"]) == (found.days, found.tags)  # type: ignore[attr-defined]  # a Trip
-    assert UNSET is found._start  # type: ignore[attr-defined]  # a Trip
+    found: Any = CODEC.read_node(Trip, {"days": 7})
+    assert (7, ["made"]) == (found.days, found.tags)
+    assert UNSET is found._start
 
 
 @pytest.mark.parametrize(
@@ -130,6 +128,11 @@ def test_data_that_do_not_fit_are_refused(data: Any, problem: str) -> None:
     with pytest.raises(Unreadable) as caught:
         CODEC.read_node(Trip, data)
     assert str(caught.value).startswith(problem)
+
+
+def test_nothing_runs_when_a_node_is_read() -> None:
+    """Not even where `__init__` would refuse what was written, as a validator was added since."""
+    assert 0 == attrs.asdict(CODEC.read_node(Trip, {"days": 0}))["days"]  # type: ignore[arg-type]  # a Trip
 
 
 def test_a_node_that_cannot_be_understood_is_told() -> None:
@@ -152,7 +155,7 @@ def test_nodes_may_hold_nodes() -> None:
 
     class Inner(Node):
         name: str
-        size: Annotated[int, Dep(int)]
+        size: int = dep(int)
 
         async def __call__(self) -> None: ...
 
@@ -162,7 +165,8 @@ def test_nodes_may_hold_nodes() -> None:
 
         async def __call__(self) -> None: ...
 
-    node = Outer(inner=Inner(name="a", size=1), trace=[Inner(name="b")])
+    make: Any = Inner  # to type checkers, `size` is not for the caller to give
+    node = Outer(inner=make(name="a", size=1), trace=[Inner(name="b")])
     codec = Codec([Inner])
     data = through_text(codec.write_node(node))
     assert {"inner": {"name": "a", "size": 1}, "trace": [{"$" + Inner.__qualname__: {"name": "b"}}]} == data

@@ -10,7 +10,6 @@ import pathlib
 import typing
 import uuid
 import zoneinfo
-from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, TypedDict, Union
 
 import attrs

@@ -11,8 +11,8 @@ from typing import Any, TypedDict
 import attrs
 import pytest
 
-from core.codec_cases import Codec, round_trip
-from dagflow.core.codec import Serializer, Unreadable, Unwritable
+from core.codec_cases import round_trip
+from dagflow.core.codec import Codec, Serializer, Unreadable, Unwritable
 from dagflow.core.secrets import Secret
 
 
@@ -227,6 +227,7 @@ def test_another_process_reads_what_is_written() -> None:
 
 def test_cattrs_is_imported_only_where_a_codec_is_made() -> None:
     """It takes a tenth of a second, which a run without a store need not wait."""
-    program = "import sys; import dagflow.core.codec as c; print('cattrs' in sys.modules); c.Codec(); print('cattrs' in sys.modules)"
+    loaded = "print('cattrs' in sys.modules)"
+    program = f"import sys; import dagflow.core.codec as codec; {loaded}; codec.Codec(); {loaded}"
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ["False", "True"] == found.stdout.split()

@@ -26,7 +26,7 @@ Free = TypeVar("Free")
 
 class Colour(enum.Enum):
     RED = "red"
-    CRIMSON = "red"
+    CRIMSON = "red"  # noqa: PIE796  # an alias
     BLUE = (1, 2)
 
 

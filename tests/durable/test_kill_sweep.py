@@ -4,40 +4,23 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
 
 import pytest
 
 from dagflow.kernel.fault_points import POINTS, Point
 from durable.killed.fifty import ACTIVATIONS, EDGES
 from durable.killed.judge import Expected
-from durable.killed.places import STORES, StoreName, Stores, begin_stores
-from durable.killed.processes import Processes, fork_server
+from durable.killed.places import STORES, Places, StoreName
+from durable.killed.processes import Processes
 from durable.killed.sweep import Case, Kill, Tally, expect, sweep
 
+pytest_plugins = ["durable.killed.fixtures"]
 pytestmark = [pytest.mark.slow, pytest.mark.chaos]
 
 SCALE = int(os.environ.get("DAGFLOW_CAMPAIGN", "1"))
 BACKENDS = ("asyncio", "trio")
 SHARES = [(store, backend, point) for store in STORES for backend in BACKENDS for point in POINTS]
 """Among which an ordinary test run divides the activations."""
-
-
-@pytest.fixture(scope="module")
-def processes() -> Iterator[Processes]:
-    with fork_server() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def stores() -> Iterator[Stores]:
-    with begin_stores(*STORES) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def expected(processes: Processes, stores: Stores) -> Expected:
-    return expect(processes, stores.place("sqlite", "asyncio", name="expected"))
 
 
 def clean(tally: Tally) -> bool:
@@ -48,11 +31,11 @@ def clean(tally: Tally) -> bool:
 
 @pytest.mark.parametrize("store", STORES)
 def test_undisturbed(
-    store: StoreName, anyio_backend: str, stores: Stores, processes: Processes, expected: Expected
+    store: StoreName, anyio_backend: str, places: Places, processes: Processes, expected: Expected
 ) -> None:
     """Undisturbed, the graph of fifty nodes does the same on every store and event loop, each activation once."""
     assert 50 == len(EDGES)
-    found = expect(processes, stores.place(store, anyio_backend, name="undisturbed"))
+    found = expect(processes, places.at(store, anyio_backend, "undisturbed"))
     assert sorted(ACTIVATIONS) == sorted(activation for activation, _ in found.done.steps)
     assert dict(expected.done.steps) == dict(found.done.steps)
     assert expected.state == found.state
@@ -61,16 +44,16 @@ def test_undisturbed(
 @pytest.mark.parametrize("point", POINTS)
 @pytest.mark.parametrize("store", STORES)
 def test_a_kill_at_any_point_of_any_activation(
-    store: StoreName, point: Point, anyio_backend: str, stores: Stores, processes: Processes, expected: Expected
+    store: StoreName, point: Point, anyio_backend: str, places: Places, processes: Processes, expected: Expected
 ) -> None:
     """Killed at any point of any activation, a run goes on: nothing told is lost, nothing recorded runs again."""
     share = SHARES.index((store, anyio_backend, point))
     activations = ACTIVATIONS if SCALE > 1 else ACTIVATIONS[share :: len(SHARES)]
     cases = [
-        Case(f"{point} {activation} {anyio_backend}", [Kill(point, activation)], {"follow": bool(number % 2)})
+        Case(f"{point} {activation}", [Kill(point, activation)], {"follow": bool(number % 2)})
         for number, activation in enumerate(activations)
     ]
-    place = stores.place(store, anyio_backend, name=point)
+    place = places.at(store, anyio_backend, f"kill {point}")
     tally = sweep(processes, place, cases, expected, f"one kill, at `{point}`")
     assert clean(tally)
     assert len(activations) == tally.kills
@@ -79,7 +62,7 @@ def test_a_kill_at_any_point_of_any_activation(
 @pytest.mark.parametrize("count", [2, 3])
 @pytest.mark.parametrize("store", STORES)
 def test_kills_in_a_row(
-    store: StoreName, count: int, anyio_backend: str, stores: Stores, processes: Processes, expected: Expected
+    store: StoreName, count: int, anyio_backend: str, places: Places, processes: Processes, expected: Expected
 ) -> None:
     """Killed two and three times in a row, at any fault points, a run goes on as if it had been killed once."""
     cases = []
@@ -87,8 +70,8 @@ def test_kills_in_a_row(
         generator = random.Random(f"{seed} {count} {store} {anyio_backend}")
         # Early enough that something is left for the next process to be killed in.
         kills = [Kill(after=generator.randint(1, 200 // count)) for _ in range(count)]
-        cases.append(Case(f"{count} {seed} {anyio_backend}", kills, {"follow": generator.random() < 0.5}))
-    place = stores.place(store, anyio_backend, name=str(count))
+        cases.append(Case(str(seed), kills, {"follow": generator.random() < 0.5}))
+    place = places.at(store, anyio_backend, f"{count} kills")
     tally = sweep(processes, place, cases, expected, f"{count} kills in a row")
     assert clean(tally)
     assert count * len(cases) == tally.kills
@@ -96,13 +79,13 @@ def test_kills_in_a_row(
 
 @pytest.mark.parametrize("store", STORES)
 def test_kills_at_any_moment(
-    store: StoreName, anyio_backend: str, stores: Stores, processes: Processes, expected: Expected
+    store: StoreName, anyio_backend: str, places: Places, processes: Processes, expected: Expected
 ) -> None:
     """Killed at moments that no fault point names, up to four times, a run goes on."""
     cases = []
     for seed in range(1 if SCALE == 1 else 3 * SCALE):
         generator = random.Random(f"{seed} {store} {anyio_backend}")
         kills = [Kill(seconds=generator.uniform(0.002, 0.08)) for _ in range(4)]
-        cases.append(Case(f"moment {seed} {anyio_backend}", kills, {"follow": generator.random() < 0.5}))
-    place = stores.place(store, anyio_backend, name="moments")
+        cases.append(Case(str(seed), kills, {"follow": generator.random() < 0.5}))
+    place = places.at(store, anyio_backend, "moments")
     assert clean(sweep(processes, place, cases, expected, "kills at any moment"))

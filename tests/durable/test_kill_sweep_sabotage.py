@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import attrs
 import pytest
 
 from durable.killed.judge import Done, Expected, Part, Verdict, judge
 from durable.killed.orders import Sabotage
-from durable.killed.places import Stores, begin_stores
-from durable.killed.processes import Processes, fork_server
+from durable.killed.places import Places
+from durable.killed.processes import Processes
 from durable.killed.sweep import Case, Kill, Tally, expect, sweep
+
+pytest_plugins = ["durable.killed.fixtures"]
 
 WHOLE = Done(("r1", "r2"), (("a#1", [["b"], {"a": 1}]), ("b#1", [[], {"b": 2}])))
 HALF = Done(WHOLE.texts[:1], WHOLE.steps[:1])
@@ -49,55 +49,41 @@ def test_the_judge(parts: list[Part], verdict: Verdict) -> None:
     assert bool(judge(parts, EXPECTED)) == (verdict != Verdict())
 
 
-@pytest.fixture(scope="module")
-def processes() -> Iterator[Processes]:
-    with fork_server() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def stores() -> Iterator[Stores]:
-    with begin_stores("sqlite") as made:
-        yield made
-
-
-def sabotaged(sabotage: Sabotage, backend: str, stores: Stores, processes: Processes) -> Tally:
+def sabotaged(sabotage: Sabotage, backend: str, places: Places, processes: Processes) -> Tally:
     """Kill runs at places where nothing else runs, once what is `told` would have to be safe."""
-    place = stores.place("sqlite", backend, name=sabotage)
+    place = places.at("sqlite", backend, sabotage)
     names = ("d#1", "z4#1")
-    cases = [
-        Case(f"{sabotage} {name} {backend}", [Kill("committed", name)], {"sabotage": sabotage}) for name in names
-    ]
+    cases = [Case(name, [Kill("committed", name)], {"sabotage": sabotage}) for name in names]
     tally = sweep(processes, place, cases, expect(processes, place), sabotage)
     assert 2 == tally.kills == len(tally.wrong), "each run is found out"
     return tally
 
 
 @pytest.mark.slow
-def test_acknowledging_before_the_commit(stores: Stores, processes: Processes, anyio_backend: str) -> None:
+def test_acknowledging_before_the_commit(places: Places, processes: Processes, anyio_backend: str) -> None:
     """A store that says that it has written, and writes with the next append, loses what was told."""
-    tally = sabotaged("acknowledge-first", anyio_backend, stores, processes)
+    tally = sabotaged("acknowledge-first", anyio_backend, places, processes)
     assert {Verdict(lost=("d#1",)), Verdict(lost=("z4#1",))} == set(tally.wrong.values())
 
 
 @pytest.mark.slow
-def test_acknowledging_without_a_commit(stores: Stores, processes: Processes, anyio_backend: str) -> None:
+def test_acknowledging_without_a_commit(places: Places, processes: Processes, anyio_backend: str) -> None:
     """A store that says that it has written, and never does, loses everything."""
-    tally = sabotaged("never-write", anyio_backend, stores, processes)
+    tally = sabotaged("never-write", anyio_backend, places, processes)
     assert 64 < tally.lost
     assert 2 == tally.differing
 
 
 @pytest.mark.slow
-def test_running_what_is_recorded(stores: Stores, processes: Processes, anyio_backend: str) -> None:
+def test_running_what_is_recorded(places: Places, processes: Processes, anyio_backend: str) -> None:
     """A resume that does not see the newest step runs it again, and cannot record it."""
-    tally = sabotaged("forget-last", anyio_backend, stores, processes)
+    tally = sabotaged("forget-last", anyio_backend, places, processes)
     assert (2, 2, 0, 2) == (tally.lost, tally.again, tally.twice, tally.differing)
 
 
 @pytest.mark.slow
-def test_recording_twice(stores: Stores, processes: Processes, anyio_backend: str) -> None:
+def test_recording_twice(places: Places, processes: Processes, anyio_backend: str) -> None:
     """A resume that sees another thing in the place of the newest step runs it again, and records it twice."""
-    tally = sabotaged("record-again", anyio_backend, stores, processes)
+    tally = sabotaged("record-again", anyio_backend, places, processes)
     wrong = [Verdict(lost=(name,), again=(name,), twice=(name,)) for name in ("d#1", "z4#1")]
     assert wrong == list(tally.wrong.values())

@@ -8,7 +8,6 @@ import attrs
 import pytest
 
 from dagflow import (
-    AnswerError,
     Dep,
     Gate,
     Graph,
@@ -238,11 +237,5 @@ async def test_a_plain_field_that_is_a_secret_is_refused_rather_than_written() -
     with pytest.raises(NodeError, match=r"Shows cannot be recorded: \$.key: .*no secret is ever written") as caught:
         await Graph(start=Shows).run(Shows(key=Secret(CANARY)), store=store)
     assert CANARY not in repr(caught.value)
-    try:
-        graph = Graph(start=AsksForKey)
-        await graph.run(AsksForKey(), store=store, thread_id="t")
-        with pytest.raises(AnswerError) as refused:
-            await graph.resume("t", {"AsksForKey#1.key": Secret(CANARY)}, store=store)
-        assert CANARY not in str(refused.value)
-    except GraphError as error:
-        assert "AsksForKey.key" in str(error)
+    with pytest.raises(GraphError, match="AsksForKey.key asks a person for Secret, which has no form in JSON"):
+        Graph(start=AsksForKey)

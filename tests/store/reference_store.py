@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import ClassVar
 
 import attrs
 from anyio.lowlevel import checkpoint
@@ -45,9 +44,8 @@ class Contents:
 class ReferenceStore:
     """A store in memory. A variant names the class of its sessions."""
 
-    sessions: ClassVar[type[ReferenceSession]]
-
     def __init__(self) -> None:
+        self.sessions: type[ReferenceSession] = ReferenceSession
         self.contents = Contents()
 
     @asynccontextmanager
@@ -201,15 +199,12 @@ class ReferenceSession:
             return self.contents.threads.pop(thread_id, None) is not None
 
 
-ReferenceStore.sessions = ReferenceSession
-
-
 def rank(summary: ThreadSummary) -> tuple[float, str]:
     return (-summary.created, summary.thread_id)
 
 
 def store_with(sessions: type[ReferenceSession]) -> Store:
     """Make a store whose sessions are of a variant."""
-    return type("Variant", (ReferenceStore,), {"sessions": sessions})()
-
-
+    store = ReferenceStore()
+    store.sessions = sessions
+    return store

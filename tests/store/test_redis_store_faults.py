@@ -56,7 +56,7 @@ async def append_during(session: Session, disturb: Callable[[], Awaitable[None]]
         await disturb()
         seen = appended
         with anyio.fail_after(20):
-            while appended < seen + 3:
+            while appended < seen + 3:  # noqa: ASYNC110
                 await anyio.sleep(0.001)
         over = True
     await check(session, appended)
@@ -123,7 +123,9 @@ async def test_a_server_that_stays_stalled_is_given_up() -> None:
             lease = await session.acquire("t")
             await add(session, lease, 1)
             server.pause()
-            with pytest.raises(CheckpointError, match="cannot reach Redis at unix:.* for thread 't': no answer in time"):
+            with pytest.raises(
+                CheckpointError, match="cannot reach Redis at unix:.* for thread 't': no answer in time"
+            ):
                 await add(session, lease, 2)
             with pytest.raises(CheckpointError, match="no answer in time"):
                 async with store.open():
@@ -200,15 +202,19 @@ class Proxy:
         self._server = server
 
     @asynccontextmanager
-    async def open(self) -> AsyncGenerator[Proxy]:
+    async def open(self) -> AsyncGenerator[None]:
         async with await anyio.create_unix_listener(self._path) as listener, anyio.create_task_group() as tasks:
             tasks.start_soon(listener.serve, self._serve)
-            yield self
+            yield
             tasks.cancel_scope.cancel()
 
     async def _serve(self, client: SocketStream) -> None:
         with suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
-            async with client, await anyio.connect_unix(self._server.socket) as server, anyio.create_task_group() as both:
+            async with (
+                client,
+                await anyio.connect_unix(self._server.socket) as server,
+                anyio.create_task_group() as both,
+            ):
                 both.start_soon(self._requests, client, server)
                 async for data in server:
                     if self.spoil is None:
@@ -248,9 +254,9 @@ SPOILS = {"lost": cut_off, "torn": cut_in_two, "late": too_late}
 async def spoiling(path: Path) -> AsyncGenerator[tuple[Proxy, Session]]:
     """A session whose replies can be spoilt."""
     with RedisServer() as server:
-        async with Proxy(path / "proxy.sock", server).open() as proxy:
-            async with RedisStore(proxy.url, timeout=0.1).open() as session:
-                yield proxy, session
+        proxy = Proxy(path / "proxy.sock", server)
+        async with proxy.open(), RedisStore(proxy.url, timeout=0.1).open() as session:
+            yield proxy, session
 
 
 @pytest.fixture
@@ -333,13 +339,13 @@ async def test_an_append_that_arrives_late_changes_nothing() -> None:
             lease = await session.acquire("t")
             await add(session, lease, 1)
             server.pause()
-            for use in (add(session, lease, 2), session.renew(lease), session.release(lease)):
+            for use in (lambda: add(session, lease, 2), lambda: session.renew(lease), lambda: session.release(lease)):
                 with pytest.raises(CheckpointError, match="no answer in time"):
-                    await use
+                    await use()
             server.resume()
             await session.release(lease)
             with anyio.fail_after(5):
-                while (summary := await session.find("t")) is None or summary.leased:
+                while (summary := await session.find("t")) is None or summary.leased:  # noqa: ASYNC110
                     await anyio.sleep(0.005)
             assert summary.records in (1, 2)
             await check(session, summary.records)

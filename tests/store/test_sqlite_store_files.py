@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import anyio
 import pytest
 
 from dagflow.core.storage import Head
@@ -60,6 +61,22 @@ async def test_an_older_file_is_brought_to_our_version(content: str, path: Path)
     assert APPLICATION_ID == number(path, "PRAGMA application_id")
     assert len(MIGRATIONS) == number(path, "PRAGMA user_version")
     assert b"dagf" == path.read_bytes()[68:72]
+
+
+async def test_opening_waits_for_another_who_makes_the_file(path: Path) -> None:
+    """While another process writes to a file that is no store yet, opening it waits, as any use of it does."""
+    execute(path, "CREATE TABLE x (y)", "DROP TABLE x")
+
+    async def work() -> None:
+        async with SQLiteStore(path).open() as session:
+            await begin(session, "t")
+
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(work)
+            await anyio.sleep(0.02)
+            other.execute("ROLLBACK")
 
 
 @pytest.mark.parametrize(

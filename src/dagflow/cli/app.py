@@ -6,6 +6,7 @@ import typer
 
 from dagflow.cli.graphs import check, drawings
 from dagflow.cli.run import run
+from dagflow.cli.runs.commands import runs
 
 __all__ = ["app"]
 
@@ -19,3 +20,4 @@ app: typer.Typer = typer.Typer(
 app.command()(run)
 app.command()(check)
 app.add_typer(drawings, name="graph")
+app.add_typer(runs, name="runs")

@@ -14,20 +14,23 @@ from dagflow.events import (
     DependencyStarted,
     DependencySucceeded,
     Event,
+    InterruptAnswered,
     LMCalled,
     NodeCancelled,
     NodeFailed,
+    NodeInterrupted,
     NodeRetried,
     NodeStarted,
     NodeSucceeded,
     Progress,
+    RunStarted,
 )
 from dagflow.report.timeline import human_duration
 
 CONTINUATION = "\n" + " " * 12
 """What the lines of one event are joined by, so that the times stand out."""
 
-__all__ = ["Display", "JSONLines", "PlainLines", "can_write_unicode", "open_display"]
+__all__ = ["Display", "JSONLines", "PlainLines", "can_write_unicode", "open_display", "writable"]
 
 
 class Display(Protocol):
@@ -58,6 +61,11 @@ def can_write_unicode(stream: TextIO) -> bool:
     return (stream.encoding or "").lower().replace("-", "").startswith("utf")
 
 
+def writable(text: str, stream: TextIO) -> str:
+    """Replace what a stream cannot be written by its code."""
+    return text if can_write_unicode(stream) else text.encode("ascii", "backslashreplace").decode()
+
+
 class JSONLines:
     """Writes every event as one line of JSON."""
 
@@ -76,16 +84,19 @@ class JSONLines:
 
 
 class PlainLines:
-    """Writes a line for each thing that starts or ends."""
+    """Writes a line for each thing that starts or ends, with the seconds since the run began or was resumed."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._began: float | None = None
 
     def show(self, event: Event) -> None:
         """Write the line of an event, if it has one."""
+        if self._began is None or (isinstance(event, RunStarted) and not event.parent):
+            self._began = event.elapsed
         line = describe_event(event)
         if line is not None:
-            self.say(f"{event.elapsed:8.3f} s  {line}")
+            self.say(f"{event.elapsed - self._began:8.3f} s  {line}")
 
     def say(self, text: str) -> None:
         """Write a line of another kind."""
@@ -99,6 +110,8 @@ def describe_event(event: Event) -> str | None:
     match event:
         case NodeStarted(activation=name, attempt=attempt):
             return f"{name} started" + (f", attempt {attempt}" if attempt > 1 else "")
+        case RunStarted(resumed=True, parent=""):
+            return "resumed"
         case NodeRetried(activation=name, error=error, delay=delay):
             return f"{name} failed, and is tried again after {human_duration(delay)}: {error}"
         case DependencyStarted(activation=activation, name=name):
@@ -116,6 +129,13 @@ def describe_event(event: Event) -> str | None:
 
 def _describe_end(event: Event) -> str | None:
     match event:
+        case NodeInterrupted(activation=name, run=run, interrupts=interrupts):
+            return "\n".join(
+                f"{name} asks {asked.id}: {asked.question}" if asked.run == run else f"{name} waits for {asked.id}"
+                for asked in interrupts
+            )
+        case InterruptAnswered(interrupt=interrupt):
+            return f"{interrupt} was answered"
         case NodeSucceeded(activation=name, duration=duration):
             return f"{name} succeeded in {human_duration(duration)}"
         case NodeFailed(activation=name, duration=duration, error=error):

@@ -3,31 +3,53 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from typing import Literal
 
 import anyio
 import attrs
 from anyio import CancelScope
 
-from dagflow.cli.display import Display
+from dagflow.cli.display import Display, open_display
 from dagflow.cli.signals import Signals
 from dagflow.events import Event
 from dagflow.graph.graph import PreparedRun
 from dagflow.graph.result import GraphResult
+from dagflow.kernel.entry import run_to_completion
 from dagflow.kernel.journal import Subscription
 
-__all__ = ["Ending", "follow"]
+__all__ = ["Ending", "follow", "run_and_show"]
 
 
 @attrs.define(eq=False)
 class Ending:
-    """How a run ended: with a result, an error or a signal, or with several of them."""
+    """How a run ended: with a result, an error or a signal, or with several of them.
+
+    `events` are all that is known of the run, what was recorded before it was resumed too; `news` those of now.
+    """
 
     events: Sequence[Event] = ()
+    news: list[Event] = attrs.field(factory=list)
     result: GraphResult | None = None
     error: BaseException | None = None
     stopped_by: signal.Signals | None = None
+
+
+def run_and_show(
+    prepare: Callable[[], PreparedRun],
+    *,
+    backend: Literal["asyncio", "trio"],
+    as_json: bool,
+    notes: Iterable[str] = (),
+) -> Ending:
+    """Run to the end in an event loop of its own, and show it, after some `notes`; see `follow`."""
+    with Signals() as signals, open_display(as_json=as_json) as display:
+        for note in notes:
+            display.say(note)
+        return run_to_completion(
+            lambda: follow(prepare, display, signals), backend=backend, instead="await graph.run(...)"
+        )
 
 
 async def follow(prepare: Callable[[], PreparedRun], display: Display, signals: Signals) -> Ending:
@@ -37,14 +59,15 @@ async def follow(prepare: Callable[[], PreparedRun], display: Display, signals: 
     been cancelled then.
     """
     prepared = prepare()
-    journal, scope = prepared.run.journal, CancelScope()
-    ending = Ending(journal.events)
+    journal, scope, ending = prepared.run.journal, CancelScope(), Ending()
     broken: OSError | None = None
-    with journal.follow(prepared.run.id) as events:
+    # Everything that is new in its journal belongs to the run, whose id is another once it goes on from a record.
+    with journal.follow(after=None) as events:
         async with anyio.create_task_group() as group:
             group.start_soon(_execute, prepared, scope, events, ending)
             group.start_soon(_cancel_on_signal, signals, scope, display, ending)
             async for event in events:
+                ending.news.append(event)
                 try:
                     if broken is None:
                         display.show(event)
@@ -54,6 +77,7 @@ async def follow(prepare: Callable[[], PreparedRun], display: Display, signals: 
             group.cancel_scope.cancel()
     if broken is not None:
         raise broken
+    ending.events = journal.of(prepared.run.id)
     return ending
 
 

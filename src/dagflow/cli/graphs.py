@@ -10,12 +10,13 @@ from typing import Annotated
 import typer
 
 from dagflow.cli.language_models import needs_of
+from dagflow.cli.options import TargetArgument, TracebackOption
 from dagflow.cli.problems import UsageProblem, told
-from dagflow.cli.run import TargetArgument, TracebackOption
+from dagflow.cli.runs.questions import gates_of
 from dagflow.cli.targets import load_graph
 from dagflow.core.hints import show as show_type
 from dagflow.core.inputs import Input, inputs, routes
-from dagflow.core.markers import Dep
+from dagflow.core.markers import Dep, Gate
 from dagflow.errors import name_of
 from dagflow.graph.graph import Graph
 
@@ -34,6 +35,8 @@ def check(target: TargetArgument, traceback: TracebackOption = False) -> None:
         print(f"graph {graph.name} is sound: {_summary(graph)}")
         for need in needs_of(graph):
             print(f"  needs a language model: {need}")
+        for gate in gates_of(graph):
+            print(f"  needs a store: {gate}")
 
 
 @drawings.command("show")
@@ -95,6 +98,8 @@ def _describe(graph: Graph) -> str:
 def _origin(item: Input, at_start: bool) -> str:
     if isinstance(item.marker, Dep):
         return f"from {name_of(item.marker.fn)}"
+    if isinstance(item.marker, Gate):
+        return f"asked of a person: {item.marker.question}"
     if item.kind == "recall":
         return "recalled from an earlier node"
     return "given by the caller" if at_start else "given by the body before, or filled by the language model"

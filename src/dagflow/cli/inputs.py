@@ -1,4 +1,4 @@
-"""Reading the start node from JSON: an argument, a file or standard input."""
+"""Reading JSON that the user gives, as an argument, a file or on standard input; the start node from it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dagflow.core.hints import show
 from dagflow.core.inputs import inputs
 from dagflow.core.node import Node
 
-__all__ = ["read_start"]
+__all__ = ["Source", "open_source", "parse_json", "read_start"]
 
 WIDEST = 100
 """Columns of an offending line that are shown."""
@@ -35,8 +35,8 @@ def read_start(start: type[Node], given: str | None) -> Node:
     Without any, it is made from the defaults of its fields. Raises `UsageProblem` with the line and column
     where the JSON is broken, or with the path of every field that is wrong.
     """
-    source = Source("", "{}") if given is None else _open(given)
-    values = _parse(source)
+    source = Source("", "{}") if given is None else open_source(given, "-i")
+    values = parse_json(source)
     if not isinstance(values, dict):
         raise UsageProblem(f"{source.name}: expected a JSON object with the fields of {start.__name__}{_wanted(start)}")
     from dagflow.core.structure import structure
@@ -49,14 +49,18 @@ def read_start(start: type[Node], given: str | None) -> Node:
         raise UsageProblem(f"{what}:\n{problems}\n{start.__name__} takes{_wanted(start)}") from None
 
 
-def _open(given: str) -> Source:
+def open_source(given: str, option: str) -> Source:
+    """Take the text that was given with an option, or read the file that it names as `@file`, or `@-`.
+
+    Raises `UsageProblem` for what cannot be read.
+    """
     if not given.startswith("@"):
-        return Source("-i", given)
+        return Source(option, given)
     name = given[1:]
     try:
         data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     except OSError as error:
-        raise UsageProblem(f"-i {given}: cannot read {name}: {error.strerror}") from None
+        raise UsageProblem(f"{option} {given}: cannot read {name}: {error.strerror}") from None
     place = "<stdin>" if name == "-" else name
     try:
         return Source(place, data.decode("utf-8-sig"))
@@ -64,7 +68,8 @@ def _open(given: str) -> Source:
         raise UsageProblem(f"{place}: not UTF-8 at byte {error.start}; JSON must be") from None
 
 
-def _parse(source: Source) -> Any:
+def parse_json(source: Source) -> Any:
+    """Parse JSON; raises `UsageProblem` with the place and line of what is none, and for a key that is there twice."""
     try:
         return json.loads(source.text, object_pairs_hook=_unique, parse_constant=_no_constant)
     except json.JSONDecodeError as error:

@@ -22,6 +22,7 @@ from dagflow.events import (
     LMCalled,
     NodeCancelled,
     NodeFailed,
+    NodeInterrupted,
     NodeRetried,
     NodeStarted,
     NodeSucceeded,
@@ -33,8 +34,22 @@ from dagflow.report.timeline import human_duration
 
 __all__ = ["LiveTree"]
 
-Status = Literal["running", "succeeded", "failed", "cancelled"]
-MARKS: Final = {"succeeded": ("✓", "green"), "failed": ("✗", "red"), "cancelled": ("⊘", "yellow")}
+Status = Literal["running", "succeeded", "failed", "cancelled", "waiting"]
+MARKS: Final = {
+    "succeeded": ("✓", "green"),
+    "failed": ("✗", "red"),
+    "cancelled": ("⊘", "yellow"),
+    "waiting": ("?", "magenta"),
+}
+ENDS: Final[dict[type[Event], Status]] = {
+    NodeSucceeded: "succeeded",
+    NodeFailed: "failed",
+    NodeCancelled: "cancelled",
+    NodeInterrupted: "waiting",
+    DependencySucceeded: "succeeded",
+    DependencyFailed: "failed",
+    DependencyCancelled: "cancelled",
+}
 SPINNER: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 FRAMES_A_SECOND: Final = 10
 CHILDREN_SHOWN: Final = 12
@@ -58,6 +73,11 @@ class Row:
 
     def end(self, status: Status, took: float) -> None:
         self.status, self.took = status, took
+
+    def begin_again(self) -> None:
+        """Run once more, after an interruption or a crash; what was under way then is begun anew too."""
+        self.status, self.began, self.note = "running", time.monotonic(), ""
+        self.children = [child for child in self.children if child.status != "running"]
 
     @property
     def lines(self) -> int:
@@ -123,8 +143,11 @@ class LiveTree:
                 if outer is not None:
                     self._owners[run] = outer
             case NodeStarted(activation=name, attempt=attempt):
-                if attempt == 1:
+                known = self._row(event.run, name)
+                if known is None:
                     self._add(event.run, name, name, self._owners.get(event.run))
+                elif attempt == 1:
+                    known.begin_again()
             case DependencyStarted(dependency=key, name=name, activation=activation):
                 self._add(event.run, f"dependency:{key}", name, self._rows.get((event.run, activation)))
             case LMCalled(activation=activation, model=model, purpose=purpose, duration=duration, answered=answered):
@@ -150,7 +173,7 @@ class LiveTree:
         match event:
             case NodeSucceeded(activation=key, duration=took) | NodeFailed(activation=key, duration=took):
                 pass
-            case NodeCancelled(activation=key, duration=took):
+            case NodeCancelled(activation=key, duration=took) | NodeInterrupted(activation=key, duration=took):
                 pass
             case DependencySucceeded(dependency=name, duration=took) | DependencyFailed(dependency=name, duration=took):
                 key = f"dependency:{name}"
@@ -160,10 +183,8 @@ class LiveTree:
                 return
         row = self._row(event.run, key)
         if row is not None:
-            failed, cancelled = (NodeFailed, DependencyFailed), (NodeCancelled, DependencyCancelled)
-            status: Status = "failed" if isinstance(event, failed) else "succeeded"
-            row.end("cancelled" if isinstance(event, cancelled) else status, took)
-            row.note = ""
+            row.end(ENDS[type(event)], took)
+            row.note = event.interrupts[0].question if isinstance(event, NodeInterrupted) else ""
 
     def _row(self, run: str, key: str) -> Row | None:
         return self._rows.get((run, key))

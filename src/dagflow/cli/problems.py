@@ -12,13 +12,14 @@ from typing import Final
 
 import typer
 
-from dagflow.errors import DagflowError, GraphError, describe
+from dagflow.errors import CheckpointError, DagflowError, GraphError, describe
 
 __all__ = [
     "BROKEN_PIPE",
     "FAILED",
     "INTERRUPTED",
     "USAGE",
+    "WAITING",
     "BrokenTarget",
     "UsageProblem",
     "nearest",
@@ -28,6 +29,8 @@ __all__ = [
 
 FAILED: Final = 1
 USAGE: Final = 2
+WAITING: Final = 3
+"""The run waits for answers."""
 INTERRUPTED: Final = 130
 """What shells report for a program that Ctrl-C ended: 128 and the number of the signal."""
 BROKEN_PIPE: Final = 141
@@ -53,17 +56,17 @@ def told(*, with_traceback: bool = False) -> Iterator[None]:
         if with_traceback and problem.__cause__ is not None:
             traceback.print_exception(problem.__cause__)
         _leave(FAILED, str(problem))
-    except GraphError as error:
+    except (GraphError, CheckpointError) as error:
         if with_traceback:
             traceback.print_exception(error)
-        _leave(FAILED, str(error))
+        _leave(FAILED, for_command_line(str(error)))
     except BrokenPipeError:
         close_broken_streams()
         raise typer.Exit(BROKEN_PIPE) from None
     except OSError as error:
         close_broken_streams()
         _leave(FAILED, f"cannot write: {error.strerror}")
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         _leave(INTERRUPTED, "interrupted")
 
 
@@ -81,7 +84,7 @@ def tell_failure(error: Exception, *, with_traceback: bool) -> None:
         for failure in failures:
             if failure.exception is not error and failure.exception is not error.__cause__:
                 traceback.print_exception(failure.exception)
-    lines = [f"error: {describe(error)}", *getattr(error, "__notes__", ())]
+    lines = [f"error: {for_command_line(describe(error))}", *getattr(error, "__notes__", ())]
     message = "\n".join(lines)
     if len(failures) != 1 or describe(failures[0].exception) not in message:
         each = (f"{failure.where}: {describe(failure.exception)}" for failure in failures)
@@ -89,6 +92,11 @@ def tell_failure(error: Exception, *, with_traceback: bool) -> None:
     if isinstance(error, DagflowError) and error.trace:
         lines.append(f"completed before: {', '.join(type(node).__name__ for node in error.trace)}")
     print("\n".join(lines), file=sys.stderr)
+
+
+def for_command_line(message: str) -> str:
+    """Say in the words of the command line what a message for programs advises."""
+    return message.replace("pass accept_changes=True", "give --accept-changes")
 
 
 def close_broken_streams() -> None:

@@ -2,50 +2,41 @@
 
 from __future__ import annotations
 
-import enum
-import importlib.util
-import json
-import shutil
-import sys
+import os
+from collections.abc import Iterable
 from types import ModuleType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from dagflow.cli.display import can_write_unicode, open_display
-from dagflow.cli.follow import Ending, follow
+from dagflow.cli.endings import tell
+from dagflow.cli.follow import run_and_show
 from dagflow.cli.inputs import read_start
 from dagflow.cli.language_models import LanguageModel, find_lm, needs_of
-from dagflow.cli.problems import FAILED, UsageProblem, tell_failure, told
-from dagflow.cli.signals import Signals
+from dagflow.cli.options import (
+    Backend,
+    BackendOption,
+    BaseURLOption,
+    DurabilityChoice,
+    DurabilityOption,
+    EventsOption,
+    LMOption,
+    MaxStepsOption,
+    StoreOption,
+    TargetArgument,
+    TimeoutOption,
+    TracebackOption,
+    check_backend,
+    check_timeout,
+)
+from dagflow.cli.problems import UsageProblem, told
+from dagflow.cli.runs.questions import Resumption, gates_of
+from dagflow.cli.runs.stores import find_place, thread_name
 from dagflow.cli.targets import load_graph
-from dagflow.cli.values import to_json
-from dagflow.core import folds
-from dagflow.events import DependencyCancelled, NodeCancelled, NodeSucceeded
-from dagflow.graph.graph import PreparedRun
+from dagflow.graph.graph import Graph, PreparedRun
 from dagflow.graph.options import FROM_GRAPH
-from dagflow.kernel.entry import run_to_completion
-from dagflow.report.timeline import render_timeline
-from dagflow.types import Usage
 
-__all__ = ["run"]
-
-
-class Backend(enum.StrEnum):
-    """The event loop to run on."""
-
-    ASYNCIO = "asyncio"
-    TRIO = "trio"
-
-
-class EventFormat(enum.StrEnum):
-    """How to write events for machines."""
-
-    JSONL = "jsonl"
-
-
-TargetArgument = Annotated[str, typer.Argument(metavar="TARGET", help="module[:name] or file.py[:name]")]
-TracebackOption = Annotated[bool, typer.Option("--traceback", help="Show tracebacks of errors.")]
+__all__ = ["needed_lm", "repeated", "run"]
 
 
 def run(
@@ -54,119 +45,97 @@ def run(
         str | None,
         typer.Option("--input", "-i", metavar="JSON", help="Fields of the start node: JSON, @file or @- (stdin)."),
     ] = None,
-    lm: Annotated[
+    lm: LMOption = None,
+    base_url: BaseURLOption = None,
+    backend: BackendOption = Backend.ASYNCIO,
+    events: EventsOption = None,
+    timeout: TimeoutOption = None,
+    max_steps: MaxStepsOption = None,
+    store: StoreOption = None,
+    thread: Annotated[
         str | None,
-        typer.Option(
-            metavar="SPEC",
-            help="Language model: openai:MODEL, anthropic:MODEL, claude-cli[:MODEL], pydantic-ai:PROVIDER:MODEL, "
-            "dspy:PROVIDER/MODEL, scripted, module:name or file.py:name. Default: none.",
-        ),
+        typer.Option(metavar="ID", help="The name to record the run under in the store. Default: a new one."),
     ] = None,
-    base_url: Annotated[
-        str | None, typer.Option(metavar="URL", help="Where the model's server is, if it is not the provider's own.")
-    ] = None,
-    backend: Annotated[Backend, typer.Option(help="The event loop to run on.")] = Backend.ASYNCIO,
-    events: Annotated[
-        EventFormat | None, typer.Option(help="Write every event to standard output, for machines, and no result.")
-    ] = None,
-    timeout: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Cancel the run after so many seconds.")
-    ] = None,
-    max_steps: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Nodes that may start. Default: the graph's own.")
-    ] = None,
+    durability: DurabilityOption = None,
     traceback: TracebackOption = False,
 ) -> None:
     """Run a graph and print its last node as JSON.
 
     Progress, timeline and errors go to standard error. The exit status is 0 for a run that completed, 1 for
-    one that failed, 2 for a wrong command line, 130 after Ctrl-C and 143 after SIGTERM.
+    one that failed, 2 for a wrong command line, 3 for one that waits for answers, 130 after Ctrl-C and 143 after
+    SIGTERM.
     """
     with told(with_traceback=traceback):
-        _check(backend, timeout)
+        check_timeout(timeout)
+        check_backend(backend)
         graph, module = load_graph(target)
         start = read_start(graph.start, given)
-        model = _find_lm(lm, base_url, module)
-        needs = needs_of(graph) if model is None else ()
-        if needs:
-            reasons = "\n".join(f"  - {need}" for need in needs)
-            raise UsageProblem(f"graph {graph.name} needs a language model; give one with --lm:\n{reasons}")
+        model = needed_lm(graph, module, lm, base_url)
+        again = repeated(lm=lm, base_url=base_url, backend=backend)
+        resumption = _recording(graph, target, store, thread, durability, again)
 
         def prepare() -> PreparedRun:
+            recorded: dict[str, Any] = {}
+            if resumption is not None:
+                recorded = {"store": resumption.place.store, "thread_id": resumption.thread_id}
+                recorded |= {"durability": durability.value} if durability else {}
             steps = FROM_GRAPH if max_steps is None else max_steps
-            return graph.prepare(start, lm=model.lm if model else None, timeout=timeout, max_steps=steps)
+            return graph.prepare(start, lm=model.lm if model else None, timeout=timeout, max_steps=steps, **recorded)
 
-        with Signals() as signals, open_display(as_json=events is not None) as display:
-            if model is not None:
-                display.say(f"language model: {model.label}")
-            ending = run_to_completion(
-                lambda: follow(prepare, display, signals), backend=backend.value, instead="await graph.run(...)"
-            )
-        status = _tell(ending, quiet=events is not None, with_traceback=traceback)
+        notes = [f"language model: {model.label}"] if model else []
+        notes += [f"thread {resumption.thread_id} in {resumption.place.shown}"] if resumption else []
+        quiet = events is not None
+        ending = run_and_show(prepare, backend=backend.value, as_json=quiet, notes=notes)
+        status = tell(ending, resumption, quiet=quiet, with_traceback=traceback)
     raise typer.Exit(status)
 
 
-def _find_lm(spec: str | None, base_url: str | None, module: ModuleType) -> LanguageModel | None:
+def needed_lm(graph: Graph, module: ModuleType, spec: str | None, base_url: str | None) -> LanguageModel | None:
+    """Find the language model that a graph is to run with; raises `UsageProblem` where it needs one and has none."""
     if spec is not None:
         return find_lm(spec, module, base_url=base_url)
     if base_url is not None:
         raise UsageProblem("--base-url says where a model is, and --lm which: give both")
+    needs = needs_of(graph)
+    if needs:
+        raise UsageProblem(f"graph {graph.name} needs a language model; give one with --lm:{_listed(needs)}")
     return None
 
 
-def _check(backend: Backend, timeout: float | None) -> None:
-    if timeout is not None and not timeout > 0:
-        raise UsageProblem(f"--timeout is a number of seconds above 0, not {timeout:g}")
-    if backend is Backend.TRIO and importlib.util.find_spec("trio") is None:
-        raise UsageProblem("--backend trio needs trio: pip install 'dagflow[trio]'")
+def repeated(*, lm: str | None, base_url: str | None, backend: Backend) -> tuple[str, ...]:
+    """The options of a run that whoever goes on with it gives again."""
+    options: list[str] = []
+    for name, value in (("--lm", lm), ("--base-url", base_url)):
+        options += [name, value] if value is not None else []
+    options += ["--backend", backend.value] if backend is not Backend.ASYNCIO else []
+    return tuple(options)
 
 
-def _tell(ending: Ending, *, quiet: bool, with_traceback: bool) -> int:
-    """Tell how a run ended; the exit status comes back."""
-    if ending.error is not None and not isinstance(ending.error, Exception):
-        raise ending.error
-    if not quiet:
-        _tell_timeline(ending)
-    if ending.error is not None:
-        tell_failure(ending.error, with_traceback=with_traceback)
-    if ending.stopped_by is not None and ending.result is None:
-        _tell_cancelled(ending)
-        return 128 + ending.stopped_by
-    if ending.result is None:
-        return FAILED
-    if not quiet:
-        fields = to_json(ending.result.node)
-        print(json.dumps(fields, indent=2, ensure_ascii=not can_write_unicode(sys.stdout)), flush=True)
-    return 0
+def _recording(
+    graph: Graph,
+    target: str,
+    store: str | None,
+    thread: str | None,
+    durability: DurabilityChoice | None,
+    options: tuple[str, ...],
+) -> Resumption | None:
+    """Where the run is to be recorded, and how it is gone on with; nowhere without a store."""
+    if store is not None:
+        name = os.urandom(6).hex() if thread is None else thread_name(thread)
+        return Resumption(find_place(store), name, target, options)
+    for option, value in (("--thread", thread), ("--durability", durability)):
+        if value is not None:
+            raise UsageProblem(
+                f"{option} is about a run that is recorded; say where with --store, as in --store runs.db"
+            )
+    gates = list(gates_of(graph))
+    if gates:
+        raise UsageProblem(
+            f"graph {graph.name} asks, and only a run that is recorded can wait for an answer; say where with --store, "
+            f"as in --store runs.db:{_listed(gates)}"
+        )
+    return None
 
 
-def _tell_timeline(ending: Ending) -> None:
-    columns = shutil.get_terminal_size((100, 24)).columns
-    timeline = folds.timeline(ending.events)
-    text = render_timeline(timeline, width=min(columns, 120), ascii=not can_write_unicode(sys.stderr))
-    print(f"\n{text}", end="", file=sys.stderr)
-    usage = folds.usage(ending.events)
-    if usage != Usage():
-        print(_usage(usage), file=sys.stderr)
-    print(file=sys.stderr, flush=True)
-
-
-def _usage(usage: Usage) -> str:
-    requests = "1 request" if usage.requests == 1 else f"{usage.requests} requests"
-    cost = f", ${usage.cost:.4f}" if usage.cost is not None else ""
-    guessed = " (partly estimated)" if usage.estimated else ""
-    return f"language model: {requests}, {usage.input_tokens} tokens in, {usage.output_tokens} out{cost}{guessed}"
-
-
-def _tell_cancelled(ending: Ending) -> None:
-    assert ending.stopped_by is not None
-    stopped = [
-        f"{event.name} of {event.activation}" if isinstance(event, DependencyCancelled) else event.activation
-        for event in ending.events
-        if isinstance(event, NodeCancelled | DependencyCancelled)
-    ]
-    completed = [event.activation for event in ending.events if isinstance(event, NodeSucceeded)]
-    lines = [f"cancelled by {ending.stopped_by.name}: {', '.join(stopped) or 'nothing ran'}"]
-    if completed:
-        lines.append(f"completed before: {', '.join(completed)}")
-    print("\n".join(lines), file=sys.stderr, flush=True)
+def _listed(reasons: Iterable[str]) -> str:
+    return "".join(f"\n  - {reason}" for reason in reasons)

@@ -84,7 +84,7 @@ class Recall:
     """
 
 
-def _check_question(marker: object, attribute: object, question: object) -> None:
+def _check_question(marker: object, attribute: object, question: Any) -> None:
     if not isinstance(question, str) or not question.strip():
         raise ValueError(f"a gate asks a question in words, not {question!r}; write Gate('Which size?')")
 

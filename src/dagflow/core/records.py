@@ -11,8 +11,8 @@ Records of version 1 stay readable for ever (tests/durable/journals).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from functools import cache, lru_cache
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from hashlib import sha256
 from typing import Any
 from zlib import crc32
@@ -46,7 +46,7 @@ _to_text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan
 
 def write(event: Event, payload: Data, values: dict[str, str]) -> Record:
     """Write an event with its payload; the texts of large values go to `values`, by digest."""
-    kind = type(event)
+    kind: Any = type(event)
     fields = {"v": VERSION, "kind": kind.__name__, **_writer(kind)(event)}
     for name, data in payload.items():
         fields[name] = _without_large_items(data, values)
@@ -124,7 +124,13 @@ def _unknown(thread_id: str, number: int, fields: dict[str, Any]) -> str:
 
 def references(parsed: Iterable[Data]) -> set[str]:
     """The digests of the large values that records refer to."""
-    return {digest for fields in parsed for name in PAYLOAD & fields.keys() for digest in _references(fields[name])}
+    return {
+        digest
+        for fields in parsed
+        for name in _payload_of(fields["kind"])
+        if name in fields
+        for digest in _references(fields[name])
+    }
 
 
 def _references(data: Any) -> Iterator[str]:
@@ -139,21 +145,25 @@ def _references(data: Any) -> Iterator[str]:
 
 
 def to_events(parsed: Sequence[dict[str, Any]], texts: Mapping[str, str], *, thread_id: str) -> list[Event]:
-    """Make the events of parsed records, with the texts of their large values; payloads stay JSON-able data.
+    """Make the events of parsed records, which it uses up; payloads stay JSON-able data.
+
+    `texts` are those of their large values.
 
     Raises `CheckpointError` for a value that is missing or damaged, and for fields that no such event has.
     """
     values = {digest: _value(digest, text, thread_id) for digest, text in texts.items()}
-    made = []
+    made: list[Event] = []
+    first = parsed[0]["seq"] if parsed else 0
     for fields in parsed:
         try:
-            payload = {name: _with_large_items(fields[name], values) for name in PAYLOAD & fields.keys()}
-            made.append(_reader(fields["kind"])(fields, payload))
+            for name in _payload_of(fields["kind"]):
+                if name in fields:
+                    fields[name] = _with_large_items(fields[name], values)
+            made.append(_reader(fields["kind"])(fields))
         except Exception as error:
             reason = f"its value {error} is not stored" if isinstance(error, KeyError) else describe(error)
-            raise CheckpointError(
-                f"thread {thread_id}: record {fields['seq']} cannot be read: {reason}", thread_id=thread_id
-            ) from error
+            where = f"thread {thread_id}: record {len(made) + first}"
+            raise CheckpointError(f"{where} cannot be read: {reason}", thread_id=thread_id) from error
     return made
 
 
@@ -173,7 +183,7 @@ def _with_large_items(data: Any, values: Mapping[str, Any]) -> Any:
     }
 
 
-@lru_cache(maxsize=1)
+@cache
 def _converter() -> Any:
     import cattrs  # a run without a store never needs it
 
@@ -184,34 +194,30 @@ def _converter() -> Any:
 def _writer(kind: type[Event]) -> Callable[[Any], dict[str, Any]]:
     from cattrs.gen import make_dict_unstructure_fn, override
 
-    left_out = {name: override(omit=True) for name in PAYLOAD & _names(kind)}
-    write_fields: Callable[[Any], dict[str, Any]] = make_dict_unstructure_fn(
-        kind, _converter(), _cattrs_omit_if_default=True, **left_out
-    )
-    return write_fields
+    left_out: dict[str, Any] = {name: override(omit=True) for name in PAYLOAD & _names(kind)}
+    return make_dict_unstructure_fn(kind, _converter(), _cattrs_omit_if_default=True, **left_out)
 
 
 @cache
-def _reader(name: str) -> Callable[[dict[str, Any], Data], Event]:
-    """A reader of the records of one kind, for its fields and its payload."""
+def _reader(name: str) -> Callable[[dict[str, Any]], Event]:
+    """A reader of the records of one kind, which uses up the fields that it is given.
+
+    The checksum has told that the fields are what a dagflow wrote, so that plain ones are not looked at one by one.
+    """
     kind = KINDS[name]
     attrs.resolve_types(kind)
-    readers: list[tuple[str, Callable[[Any], Any]]] = []
-    required = set()
-    for attribute in attrs.fields(kind):
-        if attribute.name in PAYLOAD:
-            continue
-        readers.append((attribute.name, _field_reader(attribute.type)))
-        if attribute.default is attrs.NOTHING:
-            required.add(attribute.name)
-    known = _names(kind) | {"v", "kind"}
+    readers = [
+        (attribute.name, _field_reader(attribute.type))
+        for attribute in attrs.fields(kind)
+        if attribute.name not in PAYLOAD and attribute.type not in (str, int, float, bool)
+    ]
 
-    def read(fields: dict[str, Any], payload: Data) -> Event:
-        if not fields.keys() <= known:
-            raise ValueError(f"it has the unknown fields {', '.join(sorted(fields.keys() - known))}")
-        arguments = {key: make(fields[key]) for key, make in readers if key in fields}
-        arguments.update(payload)
-        return kind(**arguments)
+    def read(fields: dict[str, Any]) -> Event:
+        del fields["v"], fields["kind"]
+        for key, make in readers:
+            if key in fields:
+                fields[key] = make(fields[key])
+        return kind(**fields)
 
     return read
 
@@ -224,5 +230,10 @@ def _field_reader(hint: Any) -> Callable[[Any], Any]:
     return reader_of(hint)
 
 
-def _names(kind: type[Event]) -> Collection[str]:
+@cache
+def _payload_of(name: str) -> tuple[str, ...]:
+    return tuple(sorted(PAYLOAD & _names(KINDS[name])))
+
+
+def _names(kind: type[Event]) -> set[str]:
     return {attribute.name for attribute in attrs.fields(kind)}

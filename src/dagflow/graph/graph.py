@@ -336,7 +336,10 @@ class Graph:
         """Refuse a run whose questions nobody could ever answer, because nothing would be left to resume."""
         if store is not None or run.durable is not None:
             return
-        given = {f"{self.name}.{item.name}" for item in inputs(type(start)) if getattr(start, item.name) is not UNSET}
+        given: set[str] = set()
+        if not self.plan.predecessors[self.name]:  # a start that is reached again asks again
+            set_by_caller = [item.name for item in inputs(type(start)) if getattr(start, item.name) is not UNSET]
+            given = {f"{self.name}.{name}" for name in set_by_caller}
         gates = [place for place in gates_of(self._types) if place not in given]
         if gates:
             faults = [f"{place} asks a person, and only a run with a store can wait for the answer" for place in gates]

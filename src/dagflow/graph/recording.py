@@ -15,6 +15,7 @@ from dagflow.core.codec import Codec, Unreadable, Unwritable
 from dagflow.core.dependencies import Call
 from dagflow.core.importable import unreachable
 from dagflow.core.inputs import Input, fields_of
+from dagflow.core.markers import UNSET
 from dagflow.core.node import Node
 from dagflow.core.replay import RecordedRun
 from dagflow.core.schema import json_schema
@@ -84,6 +85,13 @@ class GraphRecording:
         if name != start:
             change = f"the run began with {name}, and the graph begins with {start} now"
             raise GraphChanged(change, changes=[change])
+
+    def check_given(self, node: Node) -> None:
+        """Raise `GraphChanged` where a node that is to run lacks a plain field, which is younger than its record."""
+        for item in self._nodes[type(node).__name__].of_kind("plain"):
+            if getattr(node, item.name) is UNSET:
+                change = f"{type(node).__name__}.{item.name} has no value in what is recorded, and no default"
+                raise GraphChanged(change, changes=[change])
 
     def typed(self, event: NodeSucceeded) -> NodeSucceeded:
         """The event of an activation, as it is read from the journal, with nodes in the place of their data."""
@@ -232,15 +240,23 @@ class TypedRecorder:
         """Take over what was recorded of the run, and the answers to its questions."""
         state, shared = self._state, self._shared
         shared.check_start(recorded.started.graph)
-        state.start = shared.read_node(recorded.started.graph, recorded.started.input)
+        following: Node | None = shared.read_node(recorded.started.graph, recorded.started.input)
+        state.start, data = following, recorded.started.input
         for event in recorded.succeeded:
-            value = shared.read_node(event.node, event.value)
-            result = None
+            # Most nodes ran just as the one before made them, and need not be read a second time.
+            if following is not None and event.value == data and type(following).__name__ == event.node:
+                value = following
+            else:
+                value = shared.read_node(event.node, event.value)
+            result: Node | None = None
             if event.result is not None:
                 result = shared.read_node(event.targets[0], event.result)
                 state.made[event.activation] = result
             self._restored[event.activation] = (value, result)
             state.trace.append(value)
+            following, data = result, event.result
+        if following is not None:
+            shared.check_given(following)
         for asked in recorded.interrupted.values():
             for interrupt in asked.interrupts:
                 if interrupt.run == recorded.id and interrupt.id in answers:
@@ -252,7 +268,21 @@ class TypedRecorder:
         if restored is None:
             return event
         value, result = restored
-        return attrs.evolve(event, value=value, result=result)
+        # Written out, because `attrs.evolve` would take most of the time that a long journal is read in.
+        return NodeSucceeded(
+            seq=event.seq,
+            run=event.run,
+            wall=event.wall,
+            elapsed=event.elapsed,
+            node=event.node,
+            activation=event.activation,
+            attempt=event.attempt,
+            value=value,
+            result=result,
+            targets=event.targets,
+            duration=event.duration,
+            writes=event.writes,
+        )
 
 
 def _is_json(answer: Any) -> bool:
@@ -269,7 +299,8 @@ def _converted(attribute: attrs.Attribute[Any], value: Any) -> Any:
     convert: Any = attribute.converter
     if convert is None:
         return value
-    return convert.converter(value, None, attribute) if isinstance(convert, attrs.Converter) else convert(value)
+    # One that takes the instance or the field has its function inside.
+    return convert.converter(value, None, attribute) if hasattr(convert, "converter") else convert(value)
 
 
 def full_name(fn: Fn) -> str:

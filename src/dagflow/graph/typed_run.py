@@ -13,7 +13,7 @@ from dagflow.core.inputs import Input, inputs, instruction_of
 from dagflow.core.markers import UNSET
 from dagflow.core.node import Node
 from dagflow.core.schedule import Activation
-from dagflow.errors import Failure, GraphChanged, GraphError, NodeError, RecallError
+from dagflow.errors import Failure, GraphError, NodeError, RecallError
 from dagflow.graph.discover import NodeType
 from dagflow.graph.state import TypedState
 from dagflow.kernel.context import ActivationContext, current_activation, enter_activation
@@ -99,17 +99,9 @@ class TypedRun:
         unset = [item.name for item in node_type.inputs if _is_open(item, node)]
         if not unset:
             return node
-        self._refuse_unknown(node_type, unset)
         values = await self._resolve(node_type.cls, context, unset, exclusive=_is_exclusive(node_type))
         gates = [item for item in node_type.of_kind("gate") if item.name in unset]
         return evolve(node, values | self._answered(node_type, gates, context))
-
-    def _refuse_unknown(self, node_type: NodeType, unset: Iterable[str]) -> None:
-        """Refuse a recorded node that lacks a plain field: the field is younger, and nobody can give its value."""
-        for item in node_type.of_kind("plain"):
-            if item.name in unset:
-                change = f"{node_type.name}.{item.name} has no value in what is recorded, and no default"
-                raise GraphChanged(change, changes=[change])
 
     def _answered(self, node_type: NodeType, gates: Iterable[Input], context: ActivationContext) -> dict[str, Any]:
         """The answers to the questions of gate fields; raises `Interruption` with those that have none."""

@@ -138,9 +138,11 @@ class Engine:
         """Queue what starts now, up to the step limit."""
         if self._failed or self._fatal:
             return
+        before = self._steps
         self._steps += len(activations)
-        if self._max_steps is not None and self._steps > self._max_steps:
-            beyond = activations[self._max_steps - self._steps]
+        if activations and self._max_steps is not None and self._steps > self._max_steps:
+            # A run that was resumed may have begun beyond a limit that is lower now.
+            beyond = activations[max(self._max_steps - before, 0)]
             self._stop(StepLimitError(self._max_steps, node=beyond.id))
             return
         self._workers.add(activations)

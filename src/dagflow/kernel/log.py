@@ -109,7 +109,8 @@ class Log:
         self._known: set[str] = set()
         self._head: Head | None = None
         self._graph = ""
-        self._writing: anyio.Event | None = None
+        self._is_writing = False
+        self._end_of_write: anyio.Event | None = None
         self._arrival = anyio.Event()
         self._hurry = anyio.Event()
 
@@ -155,11 +156,13 @@ class Log:
         Cancelled, what is being written is written to its end first.
         """
         target = self._added
-        while self._queue or self._writing is not None:
+        while self._queue or self._is_writing:
             if self.error is not None:
                 raise self.error
-            if self._writing is not None:
-                await self._writing.wait()
+            if self._is_writing:
+                if self._end_of_write is None:
+                    self._end_of_write = anyio.Event()
+                await self._end_of_write.wait()
             else:
                 await self._write()
             if self._written >= target:
@@ -171,8 +174,9 @@ class Log:
         batch, self._queue = self._queue, []
         values, self._values = self._values, {}
         head, self._head = self._head, None
-        self._writing = anyio.Event()
-        self._hurry = anyio.Event()
+        self._is_writing = True
+        if self._hurry.is_set():
+            self._hurry = anyio.Event()
         try:
             with anyio.CancelScope(shield=True):
                 await self._session.append(self._lease, batch, values=values, head=head)
@@ -186,8 +190,10 @@ class Log:
             self._written = batch[-1].seq
             self._journal.publish(self._written)
         finally:
-            self._writing.set()
-            self._writing = None
+            self._is_writing = False
+            if self._end_of_write is not None:
+                self._end_of_write.set()
+                self._end_of_write = None
 
     def _fail(self, error: DagflowError) -> None:
         self.error = self.error or error

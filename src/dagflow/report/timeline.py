@@ -6,15 +6,16 @@ import html
 import math
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import attrs
 
 from dagflow.core.drawing.svg import DETAIL_INK, document
 from dagflow.core.drawing.text import printable, shorten, text_width
+from dagflow.events import Event, RunStarted
 from dagflow.types import Span, Timeline
 
-__all__ = ["human_duration", "render_timeline", "timeline_svg"]
+__all__ = ["human_duration", "render_timeline", "text_columns", "timeline_svg", "without_waits"]
 
 NARROWEST = 50
 TIME_WIDTH = 8
@@ -49,7 +50,7 @@ def render_timeline(timeline: Timeline, *, width: int = 100, ascii: bool = False
         return "nothing ran\n"
     rows = list(_tree(timeline))
     width = max(width, NARROWEST)
-    longest = max(2 * depth + _columns(_name(span, ascii)) for depth, span in rows)
+    longest = max(2 * depth + text_columns(_name(span, ascii)) for depth, span in rows)
     name_width = min(longest, (width - 13) * 2 // 5)
     bar_width = width - name_width - 6 - TIME_WIDTH
     lines = [_ruler(timeline, name_width, bar_width, signs)]
@@ -61,6 +62,22 @@ def render_timeline(timeline: Timeline, *, width: int = 100, ascii: bool = False
         bar = _bar(span, timeline.duration, bar_width, signs)
         lines.append(f"{signs.marks[span.status]} {' ' * indent}{name} {critical} {took} {bar}".rstrip())
     return "\n".join([*lines, *_legend(timeline, width, signs)]) + "\n"
+
+
+def without_waits(events: Iterable[Event]) -> list[Event]:
+    """Leave out the time in which nobody worked on a run, before each resume, so that its timeline shows its work.
+
+    A run that waited a day for an answer took no day. `elapsed` counts on without a gap then, and the rest of the
+    events stays as it is.
+    """
+    shown: list[Event] = []
+    left_out = last = 0.0
+    for event in events:
+        if isinstance(event, RunStarted) and event.resumed and not event.parent and shown:
+            left_out += event.elapsed - last
+        last = event.elapsed
+        shown.append(attrs.evolve(event, elapsed=event.elapsed - left_out) if left_out else event)
+    return shown
 
 
 def human_duration(seconds: float, *, micro: str = "µs") -> str:
@@ -101,7 +118,7 @@ def _name(span: Span, ascii: bool) -> str:
     return name.encode("ascii", "backslashreplace").decode() if ascii else name
 
 
-def _columns(text: str) -> int:
+def text_columns(text: str) -> int:
     """Count the columns that a text takes in a terminal."""
     return sum(_cells(character) for character in text)
 
@@ -114,14 +131,14 @@ def _cells(character: str) -> int:
 
 def _fit(text: str, columns: int, ellipsis: str) -> str:
     """Cut or fill a text to so many columns; of a long one the end stays too, where names often differ."""
-    taken = _columns(text)
+    taken = text_columns(text)
     if taken <= columns:
         return text + " " * (columns - taken)
     room = columns - len(ellipsis)
     tail = _take(text[::-1], room // 3)[::-1]
-    head = _take(text, room - _columns(tail))
+    head = _take(text, room - text_columns(tail))
     cut = head + ellipsis + tail
-    return cut + " " * (columns - _columns(cut))
+    return cut + " " * (columns - text_columns(cut))
 
 
 def _take(text: str, columns: int) -> str:

@@ -1,11 +1,13 @@
 """Testing support, part of the public API: fakes, servers, cassettes, fault plans, virtual clocks and leak checks."""
 
+from dagflow.kernel.fault_points import armed
 from dagflow.testing.cassette import RecordingLM, ReplayingLM, record_or_replay
 from dagflow.testing.clock import Deadlock, run_virtual, virtual_backend
 from dagflow.testing.faults import Fault, FaultPlan, Outcome, cancel_at, raise_at, sweep_cancellations
 from dagflow.testing.faulty_lm import FaultyLM
 from dagflow.testing.leaks import assert_no_leaks
 from dagflow.testing.lm_server import LMServer, Reply
+from dagflow.testing.redis_server import RedisServer
 from dagflow.testing.scripted import ScriptedLM
 
 __all__ = [
@@ -16,9 +18,11 @@ __all__ = [
     "LMServer",
     "Outcome",
     "RecordingLM",
+    "RedisServer",
     "ReplayingLM",
     "Reply",
     "ScriptedLM",
+    "armed",
     "assert_no_leaks",
     "cancel_at",
     "raise_at",

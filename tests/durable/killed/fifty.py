@@ -6,6 +6,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from hashlib import sha256
+from itertools import pairwise
 from typing import Any
 
 import anyio.lowlevel
@@ -17,7 +18,7 @@ __all__ = ["ACTIVATIONS", "EDGES", "fifty_nodes"]
 
 
 def _chain(*names: str) -> dict[str, tuple[str, ...]]:
-    return {name: (following,) for name, following in zip(names, names[1:], strict=False)}
+    return {name: (following,) for name, following in pairwise(names)}
 
 
 EDGES: Mapping[str, Sequence[str]] = {

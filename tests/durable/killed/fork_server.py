@@ -78,9 +78,6 @@ def serve(path: str) -> None:
 
 def _import_all() -> None:
     """Import what processes import when they need it; the event loops too, which need not be made for it."""
-    import anyio._backends._asyncio
-    import anyio._backends._trio
-    import cattrs.gen
 
     import dagflow.core.structure
     import dagflow.core.unstructure

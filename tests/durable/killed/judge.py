@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import attrs
@@ -112,6 +113,6 @@ def judge(parts: Sequence[Part], expected: Expected) -> Verdict:
         twice=tuple(sorted(activation for activation, count in counts.items() if count > 1)),
         missing=tuple(sorted(wanted.keys() - got.keys())),
         differing=tuple(sorted(activation for activation in got if got[activation] != wanted.get(activation))),
-        rewritten=any(new[: len(old)] != old for old, new in zip(journals, journals[1:], strict=False)),
+        rewritten=any(new[: len(old)] != old for old, new in pairwise(journals)),
         other_end=parts[-1].state != expected.state,
     )

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, cast
 
 import attrs
 
@@ -41,13 +40,13 @@ class Ledger:
         os.fsync(self._descriptor)
 
 
-def read_ledger(path: Path, *, kinds: Collection[Kind] = get_args(Kind)) -> list[Entry]:
-    """Read a ledger; one that nobody wrote to is empty."""
+def read_ledger(path: Path, *kinds: Kind) -> list[Entry]:
+    """Read a ledger, or the entries of some `kinds` in it; one that nobody wrote to is empty."""
     if not path.exists():
         return []
-    entries = []
-    for line in path.read_text().splitlines():
-        kind, activation, pid, at = line.split()
-        if kind in kinds:
-            entries.append(Entry(kind, activation, int(pid), float(at)))
-    return entries
+    lines = [line.split() for line in path.read_text().splitlines()]
+    return [
+        Entry(cast(Kind, kind), activation, int(pid), float(at))
+        for kind, activation, pid, at in lines
+        if not kinds or kind in kinds
+    ]

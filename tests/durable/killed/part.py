@@ -92,7 +92,7 @@ async def _execute(orders: Orders, channel: Channel, store: Altered) -> dict[str
         ledger.write("body", activation)
         await anyio.sleep(orders.pause)
         if activation == orders.hold_at:
-            channel.say(holding=activation)
+            channel.say(holding=activation, pid=os.getpid())
             await channel.wait()
 
     if orders.wait:

@@ -2,45 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Literal, get_args
 
-import pytest
+import attrs
 
-from dagflow.testing.redis_server import RedisServer
-from durable.killed.processes import scratch
-from durable.killed.sweep import Place
-
-__all__ = ["STORES", "StoreName", "Stores", "begin_stores"]
+__all__ = ["STORES", "Place", "Places", "StoreName"]
 
 StoreName = Literal["sqlite", "redis"]
 STORES: tuple[StoreName, ...] = get_args(StoreName)
 
 
-class Stores:
-    """The stores of a module's tests, by name."""
+@attrs.frozen
+class Place:
+    """The store and the event loop of some runs, and a folder for their ledgers.
 
-    def __init__(self, folder: Path, addresses: Mapping[StoreName, str]) -> None:
+    `address` is where the store is; see `durable.killed.stores`. `name` begins the names of the runs' threads, because
+    a store has more than one place.
+    """
+
+    store: StoreName
+    address: str
+    backend: str
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The name of the place."""
+        return self.folder.name
+
+    def ledger(self, thread: str) -> Path:
+        """Give the ledger of a thread."""
+        return self.folder / thread.replace("/", "-")
+
+
+class Places:
+    """The places of a test run."""
+
+    def __init__(self, folder: Path, redis: str) -> None:
         self._folder = folder
-        self._addresses = addresses
+        self._addresses: dict[StoreName, str] = {"sqlite": str(folder / "runs.db"), "redis": redis}
 
-    def place(self, store: StoreName, backend: str, *, name: str) -> Place:
-        """Give a place for the runs of one test, with ledgers of its own by a `name`."""
-        folder = self._folder / f"{store}-{backend}-{name}"
+    def at(self, store: StoreName, backend: str, name: str) -> Place:
+        """Give a place of its own to a test, whose `name` no other has."""
+        folder = self._folder / f"{name} {store} {backend}"
         folder.mkdir()
-        return Place(self._addresses[store], backend, folder)
-
-
-@contextmanager
-def begin_stores(*names: StoreName) -> Iterator[Stores]:
-    """Make stores; the Redis one with a server that writes each append to its disk."""
-    with ExitStack() as stack:
-        folder = stack.enter_context(scratch())
-        addresses: dict[StoreName, str] = {"sqlite": str(folder / "runs.db")}
-        if "redis" in names:
-            if reason := RedisServer.missing():
-                pytest.skip(reason)
-            addresses["redis"] = stack.enter_context(RedisServer(folder)).url
-        yield Stores(folder, addresses)
+        return Place(store, self._addresses[store], backend, folder)

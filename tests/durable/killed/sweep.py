@@ -17,10 +17,11 @@ from dagflow.types import Durability
 from durable.killed.judge import Done, Expected, Part, Verdict, judge, read_done
 from durable.killed.ledger import read_ledger
 from durable.killed.orders import Ended, Orders
+from durable.killed.places import Place
 from durable.killed.processes import Processes
 from durable.killed.stores import open_address
 
-__all__ = ["Case", "Kill", "Place", "Tally", "expect", "journals", "sweep"]
+__all__ = ["Case", "Kill", "Tally", "expect", "journals", "sweep"]
 
 REPORT = os.environ.get("DAGFLOW_CHAOS_REPORT", "")
 """A file that each sweep adds a line of JSON to, with what it counted."""
@@ -50,25 +51,11 @@ class Kill:
         return f"{self.seconds} s" if self.seconds else f"point {self.after}"
 
 
-@attrs.frozen
-class Place:
-    """Where runs take place: the address of a store, an event loop, and a folder for ledgers."""
-
-    address: str
-    backend: str
-    folder: Path
-
-    @property
-    def store(self) -> str:
-        """The kind of store."""
-        return "Redis" if "://" in self.address else "SQLite"
-
-
 @attrs.frozen(eq=False)
 class Case:
-    """One run, the kills of its parts, and what is ordered of all parts beside that."""
+    """One run, the kills of its parts, and what is ordered of all parts beside that; its `name` is its place's own."""
 
-    thread: str
+    name: str
     kills: Sequence[Kill]
     options: dict[str, Any] = attrs.field(factory=dict)
     ended: list[Ended] = attrs.field(factory=list)
@@ -77,13 +64,17 @@ class Case:
     def __str__(self) -> str:
         return " then ".join(map(str, self.kills))
 
+    def thread(self, place: Place) -> str:
+        """The thread of the run."""
+        return f"{place.name}/{self.name}"
+
     def ledger(self, place: Place) -> Path:
-        """The case's ledger."""
-        return place.folder / f"{self.thread}.ledger"
+        """The ledger of the run's processes."""
+        return place.ledger(self.thread(place))
 
     def verdict(self, place: Place, expected: Expected) -> Verdict:
         """Judge the run by what is there after each of its processes."""
-        entries = read_ledger(self.ledger(place), kinds=("body", "told", "streamed"))
+        entries = read_ledger(self.ledger(place), "body", "told", "streamed")
         parts = []
         for ended, done in zip(self.ended, self.journals, strict=True):
             mine = [entry for entry in entries if entry.pid == ended.pid]
@@ -121,10 +112,10 @@ class Tally:
 
 def expect(processes: Processes, place: Place) -> Expected:
     """Run undisturbed, in a process, and give what any other run is to come to."""
-    case = Case(f"{place.folder.name} undisturbed", ())
+    case = Case("undisturbed", ())
     ended = _part(processes, place, case, Kill())
     assert (0, "complete") == (ended.status, ended.outcome), ended
-    (done,) = journals(place, case.thread)
+    (done,) = journals(place, case.thread(place))
     return Expected(done, ended.answer["state"])
 
 
@@ -139,10 +130,10 @@ def sweep(processes: Processes, place: Place, cases: Iterable[Case], expected: E
         for case in left:
             kill = case.kills[len(case.ended)] if len(case.ended) < len(case.kills) else Kill()
             case.ended.append(_part(processes, place, case, kill))
-        for case, done in zip(left, journals(place, *(case.thread for case in left)), strict=True):
+        for case, done in zip(left, journals(place, *(case.thread(place) for case in left)), strict=True):
             case.journals.append(done)
             if case.ended[-1].status == 0:
-                bodies = len(read_ledger(case.ledger(place), kinds=("body",)))
+                bodies = len(read_ledger(case.ledger(place), "body"))
                 tally.add(case, case.verdict(place, expected), bodies)
         left = [case for case in left if case.ended[-1].status != 0]
         assert all(len(case.ended) <= len(case.kills) for case in left), "nothing else kills a process"
@@ -153,7 +144,7 @@ def sweep(processes: Processes, place: Place, cases: Iterable[Case], expected: E
 def _part(processes: Processes, place: Place, case: Case, kill: Kill) -> Ended:
     orders = Orders(
         address=place.address,
-        thread=case.thread,
+        thread=case.thread(place),
         ledger=str(case.ledger(place)),
         backend=place.backend,
         do="resume" if case.ended and case.journals[-1].texts else "run",

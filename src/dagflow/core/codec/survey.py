@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections.abc
 from collections.abc import Iterable, Iterator
 from typing import Any, get_args
 
@@ -100,10 +101,11 @@ class _Search:
         return None
 
     def _problem_of_base(self, cls: Any, hint: Any) -> str | None:
-        if not isinstance(cls, type) or cls is type:
-            return f"{show(hint)} cannot be written: no data can stand for it; declare another type"
-        if any(cls in other.__mro__ for other in self._known):
+        is_class = isinstance(cls, type) and cls is not type
+        if is_class and any(cls in other.__mro__ for other in self._known):
             return None
+        if not is_class or cls.__module__ == collections.abc.__name__:
+            return f"{show(hint)} cannot be written: no data can stand for it; declare another type"
         return f"{cls.__qualname__} cannot be written: {reason_against(cls)}"
 
     def _problem_of_union(self, hint: Any) -> str | None:

@@ -37,10 +37,7 @@ class Address:
         options = dict(parse_qsl(parts.query, keep_blank_values=True))
         if options.keys() - OPTIONS:  # which, is not told: an unescaped ? in a password brings us here as well
             raise ValueError(f"behind its ? the URL of a RedisStore may have {', '.join(sorted(OPTIONS))}, and no more")
-        if parts.scheme == "unix":
-            shown = shown_socket(parts, options)
-        else:
-            shown = shown_host(parts, options)
+        shown = shown_socket(parts, options) if parts.scheme == "unix" else shown_host(parts, options)
         if parts.scheme == "rediss":
             # Left to itself, coredis takes any valid certificate, whoever it was given to.
             url += ("&" if parts.query else "?") + ("ssl_check_hostname=" + str(checks_names(options)).lower())
@@ -63,7 +60,7 @@ def shown_host(parts: SplitResult, options: dict[str, str]) -> str:
     try:
         host, port = parts.hostname, parts.port or 6379
     except ValueError:  # its text would hold what stands where the port belongs, a piece of a password say
-        host = None
+        host, port = None, 0
     path = parts.path.strip("/")
     if not host or parts.fragment or "/" in path:
         raise ValueError(

@@ -50,7 +50,7 @@ class Link:
         self._tasks = tasks
         self._timeout = timeout
         self._retry = retry
-        self._make = connections(address, timeout)
+        self._make = connections(address)
         self._current: Current | None = None
         self._serving: set[Current] = set()
 
@@ -59,8 +59,14 @@ class Link:
         await self._persist(self._usable, "", eager=True)
 
     async def close(self) -> None:
-        """End the connection; the end of the group waits for it."""
+        """End the connection; the end of the group waits for it.
+
+        One that is being made is given the time to come up, because both coredis and anyio's Unix sockets on asyncio
+        complain where they are cancelled just then.
+        """
         for current in list(self._serving):
+            with anyio.move_on_after(GRACE, shield=True):
+                await current.settled.wait()
             await current.close()
 
     async def look(self, thread_id: str, command: bytes, *arguments: Argument) -> Any:
@@ -108,12 +114,10 @@ class Link:
     async def _ask(self, command: bytes, *arguments: Argument) -> Any:
         connection = await self._usable()
         request = connection.create_request(command, *arguments, decode=False)
-        try:
-            with anyio.CancelScope(shield=True):
-                return await request
-        except TimeoutError:
-            connection.invalidate("no reply in time")
-            raise
+        with anyio.move_on_after(self._timeout):
+            return await request
+        connection.invalidate("no reply in time")
+        raise TimeoutError
 
     async def _usable(self) -> BaseConnection:
         """Give a connection; where there is none, all who want one wait for the same attempt."""
@@ -123,7 +127,11 @@ class Link:
             self._serving.add(current)
             self._tasks.start_soon(self._serve, current)
         if not current.settled.is_set():
-            await current.settled.wait()
+            with anyio.move_on_after(self._timeout):
+                await current.settled.wait()
+            if not current.settled.is_set():
+                await current.close()
+                raise TimeoutError
         if current.error is not None:
             raise current.error
         return current.connection
@@ -164,17 +172,11 @@ class Current(TaskStatus[None]):
         self.settled.set()
 
     async def close(self) -> None:
-        """End it; its task may take a moment longer.
-
-        One that is being made is given the time to come up, because both coredis and anyio's Unix sockets on asyncio
-        complain where they are cancelled just then.
-        """
-        with anyio.move_on_after(GRACE, shield=True):
-            await self.settled.wait()
+        """End it; its task may take a moment longer."""
         stream = self.connection.stream
         if self.settled.is_set() or stream is None:
             self.scope.cancel()
-        else:
+        else:  # cancelled now, coredis would log an error
             with anyio.CancelScope(shield=True):
                 await anyio.aclose_forcefully(stream)
 
@@ -186,10 +188,8 @@ def close_buffers(connection: BaseConnection) -> None:
             buffer.close()
 
 
-def connections(address: Address, timeout: float) -> Callable[[], BaseConnection]:
+def connections(address: Address) -> Callable[[], BaseConnection]:
     """Give a function that makes connections, each to be run once, as coredis reads the URL."""
-    pool: ConnectionPool[Any] = ConnectionPool.from_url(
-        address.url.reveal(), decode_components=True, connect_timeout=timeout, stream_timeout=timeout
-    )
+    # No time-outs of its own: a server that is silent while it connects would be logged as an error.
+    pool: ConnectionPool[Any] = ConnectionPool.from_url(address.url.reveal(), decode_components=True)
     return lambda: pool.connection_class(pool.location, **pool.connection_kwargs)
-

@@ -26,16 +26,19 @@ FEW = 10
 
 async def page(link: Link, keys: Keys, limit: int, behind: Place | None, status: Status | None) -> Page:
     """Give one page of a listing, and where it ends if more threads come after it."""
-    found: list[ThreadSummary] = []
+    found: list[tuple[Place, ThreadSummary]] = []
     while True:
         places = await following(link, keys, behind)
         threads = await summaries(link, keys, [place.thread_id for place in places])
-        found += (thread for thread in threads if thread is not None and status in (None, thread.status))
+        found += (
+            (place, thread)
+            for place, thread in zip(places, threads, strict=True)
+            if thread is not None and status in (None, thread.status)
+        )
         if len(found) > limit:
-            last = found[limit - 1]
-            return Page(tuple(found[:limit]), str(Place(last.created, last.thread_id)))
+            return Page(tuple(thread for _, thread in found[:limit]), str(found[limit - 1][0]))
         if not places:
-            return Page(tuple(found))
+            return Page(tuple(thread for _, thread in found))
         behind = places[-1]
 
 

@@ -49,6 +49,7 @@ ADVICE = (
     Advice(exceptions.ProtocolError, "NOPROTO", OLD),
 )
 
+SILENT = "no answer in time"
 UNKNOWN = "look at its log"
 
 
@@ -93,11 +94,10 @@ def coded(error: Exception, code: str) -> bool:
 
 def reason_of(error: BaseException) -> str:
     """Say what is at the bottom of an error, as far down as anything is said."""
-    reason = str(error)
-    while error.__cause__ is not None:
-        error = error.__cause__
-        if isinstance(error, TimeoutError):
-            reason = "no answer in time"
-        reason = str(error) or reason
+    reason = ""
+    bottom: BaseException | None = error
+    while bottom is not None:
+        reason = str(bottom) or (SILENT if isinstance(bottom, TimeoutError) else reason)
+        bottom = bottom.__cause__
     # Redis 7 adds where in the script.
     return re.sub(r" script: [0-9a-f]{40}, on @user_script:\d+\.$", "", reason) or type(error).__name__

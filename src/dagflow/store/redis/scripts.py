@@ -20,12 +20,14 @@ __all__ = ["ACQUIRE", "APPEND", "CANCEL", "DELETE", "RELEASE", "RENEW", "SUMMARI
 class Script:
     """A script with the digest under which the server knows it once it has seen it."""
 
-    text: bytes = attrs.field(converter=lambda text: text.strip().encode())
-    digest: bytes = attrs.field(init=False)
+    text: bytes
+    digest: bytes
 
-    @digest.default
-    def _digest(self) -> bytes:
-        return hashlib.sha1(self.text, usedforsecurity=False).hexdigest().encode()
+    @classmethod
+    def of(cls, text: str) -> Script:
+        """Make a script of its source."""
+        source = text.strip().encode()
+        return cls(source, hashlib.sha1(source, usedforsecurity=False).hexdigest().encode())
 
 
 OUTLIVE = """
@@ -37,7 +39,7 @@ local function outlive(milliseconds)  -- what expires is kept while the lease is
 end
 """
 
-ACQUIRE = Script(
+ACQUIRE = Script.of(
     OUTLIVE
     + """
 local owner, milliseconds = ARGV[1], tonumber(ARGV[2])
@@ -51,7 +53,7 @@ return redis.call('LLEN', KEYS[3])
 )
 """Takes a lease: gives the number of the newest record, or -1 where another has it."""
 
-RENEW = Script(
+RENEW = Script.of(
     OUTLIVE
     + """
 local owner, milliseconds, base = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -71,7 +73,7 @@ return lease[2] and 1 or 0
 )
 """Keeps a lease: gives 1 where its run was asked to cancel, 0 where not, -1 where it is lost."""
 
-RELEASE = Script(
+RELEASE = Script.of(
     """
 local owner, ttl = ARGV[1], tonumber(ARGV[2])
 local thread = redis.call('HMGET', KEYS[2], 'owner', 'updated')
@@ -88,7 +90,7 @@ return 1
 )
 """Gives a lease back, where it is held still, and lets the thread expire when its time comes."""
 
-APPEND = Script(
+APPEND = Script.of(
     """
 local owner, milliseconds, base, ttl = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local first, count, id = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
@@ -135,7 +137,7 @@ return {'ok'}
 )
 """Appends, or recognises what was appended just now: gives `ok`, `lost`, or `gap` with the number of the newest."""
 
-CANCEL = Script(
+CANCEL = Script.of(
     """
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 redis.call('HSET', KEYS[1], 'cancel', '1')
@@ -144,7 +146,7 @@ return 1
 )
 """Leaves a request to cancel with the lease: gives 1, or 0 where nobody holds it."""
 
-DELETE = Script(
+DELETE = Script.of(
     """
 if redis.call('EXISTS', KEYS[1]) == 1 then return -1 end
 local there = redis.call('EXISTS', KEYS[3])
@@ -155,7 +157,7 @@ return there
 )
 """Removes a thread: gives 1, or 0 where there was none, or -1 where somebody holds its lease."""
 
-SUMMARISE = Script(
+SUMMARISE = Script.of(
     """
 local found = {}
 for index, id in ipairs(ARGV) do

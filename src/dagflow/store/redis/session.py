@@ -161,4 +161,3 @@ class RedisSession:
         if self._closed:
             raise CheckpointError("the session is closed; open the store again")
         return self._link
-
