@@ -25,6 +25,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave the tests that ask real services out unless they are wanted; not as skipped, which is for surprises."""
+    if config.getoption("--evict"):
+        from durable import evicting
+
+        evicting.leave_out(config, items)
     if config.getoption("--run-e2e"):
         return
     unwanted = [item for item in items if item.get_closest_marker("e2e")]
@@ -34,7 +38,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Tell which real services were asked, and what the others would have needed."""
+    """Tell which real services were asked, and what the others would have needed; and how often runs were dropped."""
+    if config.getoption("--evict"):
+        from durable import evicting
+
+        terminalreporter.write_line(f"runs were dropped {evicting.Evicting.dropped} times")
     if not config.getoption("--run-e2e"):
         return
     counts: dict[str, Counter[str]] = {}

@@ -399,6 +399,7 @@ class Kept(Node):
         ("Callable[..., None]", "the hint 'Callable[..., None]' cannot be evaluated: "),
         (Forward, "the hint Forward cannot be evaluated: "),
         (5, "5 cannot be written: no data can stand for it"),
+        ([int], "the hint [<class 'int'>] cannot be evaluated: "),
         (Kept, "Kept cannot be written: its field 'client' is marked record=False"),
     ],
 )

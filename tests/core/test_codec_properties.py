@@ -221,7 +221,7 @@ def compound(children: st.SearchStrategy[Case]) -> st.SearchStrategy[Case]:
 
 
 TYPES = st.recursive(one_of([*SCALARS, *CLASSES, *BASES]), compound, max_leaves=6)
-SLOW = settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+SLOW = settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 @pytest.mark.slow

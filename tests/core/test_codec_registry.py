@@ -138,7 +138,7 @@ def test_a_serializer_that_fails_to_read_is_told(read: Any, data: Any, problem: 
         (
             [Money],
             ValueError,
-            "Money cannot be registered: .* it is neither plain data .* register a Serializer for it",
+            "Money cannot be registered: .* it is neither plain data .* register it or a Serializer for it",
         ),
         ([list], ValueError, "list need not be registered"),
         ([datetime.date], ValueError, "date need not be registered"),
@@ -204,8 +204,9 @@ def test_a_name_that_two_classes_have_is_given_to_neither() -> None:
     other = same_name(Place)
     hint = tuple[Place, other, Any]  # type: ignore[valid-type]  # made here
     assert [{"name": "a", "extra": None}, {"name": "b"}, 1] == round_trip(hint, (Place("a"), other("b"), 1))
-    with pytest.raises(Unwritable, match=r"\$\[2\]: .*it is neither plain data nor a class that is known here"):
-        Codec().writer(hint)((Place("a"), other("b"), Place("c")))
+    for value in (Place("c"), other("c")):
+        with pytest.raises(Unwritable, match=r"\$\[2\]: .*it is neither plain data nor a class that is known here"):
+            Codec().writer(hint)((Place("a"), other("b"), value))
 
 
 def test_typed_dicts_may_be_registered() -> None:

@@ -136,7 +136,9 @@ async def test_a_thread_with_open_questions_takes_no_new_run(store: MemoryStore)
     """Starting a run on it names the questions, and leaves it as it is."""
     await orders.run(Order(item="hat"), store=store, thread_id="t")
     before = await orders.thread("t", store=store).summary()
-    with pytest.raises(CheckpointError, match=r"thread t waits for answers to Shipment#1.size \('Which size\?'\), Ship"):
+    with pytest.raises(
+        CheckpointError, match=r"thread t waits for answers to Shipment#1.size \('Which size\?'\), Ship"
+    ):
         await orders.run(Order(item="coat"), store=store, thread_id="t")
     assert before == await orders.thread("t", store=store).summary()
 
@@ -161,7 +163,9 @@ async def test_a_gate_of_the_start_node(store: MemoryStore) -> None:
     assert ("interrupted", None, ()) == (result.status, result.node, result.trace)
     result = await graph.resume("t", {"Asks#1.name": "Grace"}, store=store)
     assert ("Grace", False) == (result.node.name, result.node.polite)
-    with pytest.raises(GraphError, match=r"Asks.name asks a person, and only a run with a store can wait .* pass store="):
+    with pytest.raises(
+        GraphError, match=r"Asks.name asks a person, and only a run with a store can wait .* pass store="
+    ):
         await graph.run(Asks())
 
 

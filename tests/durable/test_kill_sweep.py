@@ -22,6 +22,9 @@ BACKENDS = ("asyncio", "trio")
 SHARES = [(store, backend, point) for store in STORES for backend in BACKENDS for point in POINTS]
 """Among which an ordinary test run divides the activations."""
 
+ROUNDS = range(1 if SCALE == 1 else max(2, SCALE // 2))
+"""Each is a test of its own, which takes seconds."""
+
 
 def clean(tally: Tally) -> bool:
     """Tell whether a sweep found nothing wrong, and say what it found."""
@@ -41,51 +44,66 @@ def test_undisturbed(
     assert expected.state == found.state
 
 
+@pytest.mark.parametrize("part", ROUNDS)
 @pytest.mark.parametrize("point", POINTS)
 @pytest.mark.parametrize("store", STORES)
 def test_a_kill_at_any_point_of_any_activation(
-    store: StoreName, point: Point, anyio_backend: str, places: Places, processes: Processes, expected: Expected
+    store: StoreName,
+    point: Point,
+    part: int,
+    anyio_backend: str,
+    places: Places,
+    processes: Processes,
+    expected: Expected,
 ) -> None:
     """Killed at any point of any activation, a run goes on: nothing told is lost, nothing recorded runs again."""
     share = SHARES.index((store, anyio_backend, point))
-    activations = ACTIVATIONS if SCALE > 1 else ACTIVATIONS[share :: len(SHARES)]
+    activations = ACTIVATIONS[part :: len(ROUNDS)] if SCALE > 1 else ACTIVATIONS[share :: len(SHARES)]
     cases = [
         Case(f"{point} {activation}", [Kill(point, activation)], {"follow": bool(number % 2)})
         for number, activation in enumerate(activations)
     ]
-    place = places.at(store, anyio_backend, f"kill {point}")
+    place = places.at(store, anyio_backend, f"kill {part} {point}")
     tally = sweep(processes, place, cases, expected, f"one kill, at `{point}`")
     assert clean(tally)
     assert len(activations) == tally.kills
 
 
+@pytest.mark.parametrize("part", ROUNDS)
 @pytest.mark.parametrize("count", [2, 3])
 @pytest.mark.parametrize("store", STORES)
 def test_kills_in_a_row(
-    store: StoreName, count: int, anyio_backend: str, places: Places, processes: Processes, expected: Expected
+    store: StoreName,
+    count: int,
+    part: int,
+    anyio_backend: str,
+    places: Places,
+    processes: Processes,
+    expected: Expected,
 ) -> None:
     """Killed two and three times in a row, at any fault points, a run goes on as if it had been killed once."""
     cases = []
-    for seed in range(1 if SCALE == 1 else 2 * SCALE):
-        generator = random.Random(f"{seed} {count} {store} {anyio_backend}")
+    for seed in range(1 if SCALE == 1 else 5):
+        generator = random.Random(f"{part} {seed} {count} {store} {anyio_backend}")
         # Early enough that something is left for the next process to be killed in.
         kills = [Kill(after=generator.randint(1, 200 // count)) for _ in range(count)]
         cases.append(Case(str(seed), kills, {"follow": generator.random() < 0.5}))
-    place = places.at(store, anyio_backend, f"{count} kills")
+    place = places.at(store, anyio_backend, f"{count} kills {part}")
     tally = sweep(processes, place, cases, expected, f"{count} kills in a row")
     assert clean(tally)
     assert count * len(cases) == tally.kills
 
 
+@pytest.mark.parametrize("part", ROUNDS)
 @pytest.mark.parametrize("store", STORES)
 def test_kills_at_any_moment(
-    store: StoreName, anyio_backend: str, places: Places, processes: Processes, expected: Expected
+    store: StoreName, part: int, anyio_backend: str, places: Places, processes: Processes, expected: Expected
 ) -> None:
     """Killed at moments that no fault point names, up to four times, a run goes on."""
     cases = []
-    for seed in range(1 if SCALE == 1 else 3 * SCALE):
-        generator = random.Random(f"{seed} {store} {anyio_backend}")
+    for seed in range(1 if SCALE == 1 else 8):
+        generator = random.Random(f"{part} {seed} {store} {anyio_backend}")
         kills = [Kill(seconds=generator.uniform(0.002, 0.08)) for _ in range(4)]
         cases.append(Case(str(seed), kills, {"follow": generator.random() < 0.5}))
-    place = places.at(store, anyio_backend, "moments")
+    place = places.at(store, anyio_backend, f"moments {part}")
     assert clean(sweep(processes, place, cases, expected, "kills at any moment"))

@@ -15,8 +15,10 @@ from dagflow import (
     Graph,
     MemoryStore,
     Node,
+    NodeConfig,
     NodeError,
     Recall,
+    Retry,
     RunLocked,
     RunTimeout,
     SQLiteStore,
@@ -219,6 +221,38 @@ async def test_a_thread_that_is_worked_on_is_locked(store: Store) -> None:
             group.cancel_scope.cancel()
             # What waits for the lease is in no scope that is cancelled here.
             resuming.cancel_scope.shield = True
+
+
+class Makes(Node):
+    async def __call__(self) -> "Retried":
+        return Retried(text="made", number=3)
+
+
+class Retried(Node):
+    node_config = NodeConfig(retry=Retry(attempts=2, delay=0))
+    text: str
+    number: int = 0
+
+    async def __call__(self) -> None:
+        calls.append(f"{self.text} {self.number}")
+        if "fail" in broken or len(calls) == 1:
+            raise ValueError("not today")
+
+
+async def test_each_attempt_begins_with_the_node_that_the_body_before_made(store: Store) -> None:
+    """In the run that made it, after a resume, and without a store."""
+    retried = Graph(start=Makes)
+    broken.append("fail")
+    with pytest.raises(NodeError):
+        await retried.run(Makes(), store=store, thread_id="t")
+    with pytest.raises(NodeError):
+        await retried.resume("t", store=store)
+    assert ["made 3"] * 4 == calls
+    for options in ({}, {"store": store}):
+        start_again = retried.run(Makes(), **options)  # type: ignore[arg-type]  # options by name
+        broken.clear()
+        calls.clear()
+        assert ("made", 3) == ((await start_again).node.text, len(calls) + 1)
 
 
 class Says(Node):

@@ -213,7 +213,9 @@ async def test_an_unknown_id_is_a_wrong_answer_that_says_which_are_open(name: st
     store, graph = MemoryStore(), Graph(start=Two)
     await graph.run(Two(), store=store, thread_id="t")
     before = await records(store)
-    with pytest.raises(AnswerError, match=r"waits for Two#1.first \('First\?'\), Two#1.second \('Second\?'\)") as caught:
+    with pytest.raises(
+        AnswerError, match=r"waits for Two#1.first \('First\?'\), Two#1.second \('Second\?'\)"
+    ) as caught:
         await graph.resume("t", {"Two#1.first": 1, name: 2}, store=store)
     assert [name] == [invalid.path for invalid in caught.value.invalid]
     assert before == await records(store)

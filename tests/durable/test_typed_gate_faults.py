@@ -89,7 +89,9 @@ class Wears(Node):
 
 async def test_a_node_that_is_a_dependency_cannot_ask() -> None:
     """The fault names both, and the way out."""
-    with pytest.raises(GraphError, match="Wears.shirt depends on the node Shirt, whose field size asks a person; a dep"):
+    with pytest.raises(
+        GraphError, match="Wears.shirt depends on the node Shirt, whose field size asks a person; a dep"
+    ):
         Graph(start=Wears)
 
 

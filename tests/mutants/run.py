@@ -247,9 +247,89 @@ MUTANTS = {
         "reserved = 0",
         "tests/lm/test_wrappers_budgeted.py",
     ),
+    "commit-first": Mutant(
+        "nothing follows from an activation before it is recorded",
+        "kernel/log.py",
+        'if self.durability == "sync" or (',
+        "if (",
+        "tests/durable/test_durability.py -k sync_writes",
+    ),
+    "run-once": Mutant(
+        "what is recorded as complete is not run again",
+        "core/replay.py",
+        "for event in recorded.succeeded:",
+        "for event in recorded.succeeded[:-1]:",
+        "tests/durable/test_resume.py -k failure",
+    ),
+    "checksum": Mutant(
+        "a damaged record is told, and never read as something else",
+        "core/records.py",
+        "if _checksum(text) != checksum:",
+        "if False:",
+        "tests/durable/test_torn_records.py",
+    ),
+    "seen-late": Mutant(
+        "an event is seen once it is in the store",
+        "kernel/journal.py",
+        "return self._written if self._writer is not None and self._writer.is_awaited else len(self.events)",
+        "return len(self.events)",
+        "tests/durable/test_durable_streams.py -k once_it_is_in_the_store",
+    ),
+    "recorded-dependency": Mutant(
+        "a recorded dependency is not called again",
+        "kernel/recorded.py",
+        "memory[fn] = self._recorder.read_dependency(call, event.value)",
+        "pass",
+        "tests/durable/test_typed_dependencies.py",
+    ),
+    "changed-graph": Mutant(
+        "a journal does not go on with another graph unnoticed",
+        "kernel/run.py",
+        "if not durable.accept_changes:",
+        "if False:",
+        "tests/durable/test_graph_changed.py",
+    ),
+    "wrong-answer": Mutant(
+        "a question that is not open takes no answer",
+        "kernel/durable.py",
+        "unknown = [name for name in durable.answers if name not in recording.open]",
+        "unknown: list[str] = []",
+        "tests/durable/test_typed_gate_answers.py",
+    ),
+    "lease-lost": Mutant(
+        "a run that has lost its lease ends",
+        "kernel/log.py",
+        "                self._fail(error)\n                return",
+        "                continue",
+        "tests/durable/test_durability.py -k lease_is_lost",
+    ),
+    "in-transaction": Mutant(
+        "an append to SQLite is there as a whole or not at all",
+        "store/sqlite/writing.py",
+        "    with connection:\n        connection.execute(BEGIN)\n        number = write_thread(",
+        "    if True:\n        number = write_thread(",
+        "tests/store/test_sqlite_store_crash.py",
+    ),
+    "unlinked-lock": Mutant(
+        "nobody locks a file that was removed",
+        "store/sqlite/locks.py",
+        "                if is_at(path, descriptor):",
+        "                if True:",
+        "tests/store/test_sqlite_store.py tests/store/test_sqlite_store_crash.py",
+    ),
 }
 
-SHORT = ("fail-fast", "single-flight", "stream", "swallowed", "cut-stream", "secret-request")
+SHORT = (
+    "fail-fast",
+    "single-flight",
+    "stream",
+    "swallowed",
+    "cut-stream",
+    "secret-request",
+    "commit-first",
+    "run-once",
+    "checksum",
+)
 
 
 def is_caught(mutant: Mutant) -> bool:

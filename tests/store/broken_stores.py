@@ -13,6 +13,9 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from dagflow.core.storage import Head, Lease, Record, Session, Status, ThreadSummary
+from dagflow.errors import RunLocked
+from dagflow.kernel import fault_points
+from dagflow.store.sqlite import SQLiteStore
 from store.reference_store import ReferenceSession, ReferenceStore, Thread
 
 
@@ -247,6 +250,86 @@ class RaisesGroups(ReferenceStore):
         async with anyio.create_task_group(), super().open() as session:
             yield session
 
+
+class OnDisk:
+    """A store on a file that gives sessions of a variant, which break only in a crash."""
+
+    def __init__(self, path: str, variant: str) -> None:
+        self.inner = SQLiteStore(path)
+        self.variant = {"torn": TornSession, "late": LateSession, "stuck": StuckSession}[variant]
+        self.path = path
+
+    @asynccontextmanager
+    async def open(self) -> AsyncGenerator[Session]:
+        async with self.inner.open() as inner:
+            session: Any = self.variant(inner, self.path)
+            yield session
+
+
+class SessionOnDisk:
+    """Passes on what a variant does not change."""
+
+    def __init__(self, inner: Session, path: str) -> None:
+        self.inner = inner
+        self.path = path
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+class TornSession(SessionOnDisk):
+    """Writes a batch in two transactions."""
+
+    async def append(self, lease: Lease, records: Sequence[Record], *, values: Any, head: Any) -> None:
+        middle = len(records) // 2
+        if middle:
+            with fault_points.armed(lambda *_: None):  # the file store's own transaction is not the torn one
+                await self.inner.append(lease, records[:middle], values=values, head=head)
+            fault_points.reach("intxn", lease.thread_id)
+        await self.inner.append(lease, records[middle:], values=values, head=head)
+
+
+class LateSession(SessionOnDisk):
+    """Writes a batch when the lease is given back, or read."""
+
+    waiting: Any = None
+
+    async def append(self, lease: Lease, records: Sequence[Record], *, values: Any, head: Any) -> None:
+        await self.flush()
+        self.waiting = (lease, records, values, head)
+
+    async def release(self, lease: Lease) -> None:
+        await self.flush()
+        await self.inner.release(lease)
+
+    async def flush(self) -> None:
+        if self.waiting is not None:
+            lease, records, values, head = self.waiting
+            self.waiting = None
+            await self.inner.append(lease, records, values=values, head=head)
+
+
+class StuckSession(SessionOnDisk):
+    """Marks a lease by a file, which stays when its process is killed."""
+
+    async def acquire(self, thread_id: str) -> Lease:
+        try:
+            os.close(os.open(f"{self.path}.taken", os.O_CREAT | os.O_EXCL))
+        except FileExistsError as error:
+            raise RunLocked("taken", thread_id=thread_id) from error
+        return await self.inner.acquire(thread_id)
+
+    async def release(self, lease: Lease) -> None:
+        os.unlink(f"{self.path}.taken")
+        await self.inner.release(lease)
+
+
+CAUGHT_IN_A_CRASH = {
+    "torn": "test_a_killed_append_is_whole_or_nothing[{backend}-in the transaction]",
+    "late": "test_an_append_that_returned_survives[{backend}]",
+    "stuck": "test_a_killed_append_is_whole_or_nothing[{backend}-before]",
+}
+"""The case that notices each variant of `OnDisk`."""
 
 CAUGHT_BY: dict[type[ReferenceSession] | type[ReferenceStore], str] = {
     LosesTheLastRecord: "test_appended_records_are_read_in_order",

@@ -12,7 +12,7 @@ import store.broken_stores
 from dagflow.core.storage import Store
 from dagflow.testing import store_conformance
 from dagflow.testing.store_conformance import StoreConformance, store_machine
-from store.broken_stores import CAUGHT_BY
+from store.broken_stores import CAUGHT_BY, CAUGHT_IN_A_CRASH
 from store.reference_store import ReferenceSession, ReferenceStore, store_with
 
 pytest_plugins = ["pytester"]
@@ -26,6 +26,20 @@ class TestMyStore(StoreConformance):
     {options}
     @pytest.fixture
     def store(self, tmp_path): return {store}
+"""
+
+BREAKS_IN_A_CRASH = """
+import pytest
+from dagflow.testing.store_conformance import Crashing
+from store.broken_stores import OnDisk
+class TestMyStore(Crashing):
+    factory = "store.broken_stores:OnDisk"
+    lease_timeout = 0.0
+    @pytest.fixture
+    def store(self, tmp_path):
+        self.arguments = {{"path": str(tmp_path / "runs.db"), "variant": "{variant}"}}
+        return OnDisk(**self.arguments)
+    def factory_arguments(self, store): return self.arguments
 """
 
 PARTS = StoreConformance.__mro__[1:-2]
@@ -113,6 +127,18 @@ def test_a_broken_store_is_noticed(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("variant", CAUGHT_IN_A_CRASH)
+def test_a_store_that_breaks_in_a_crash_is_noticed(pytester: pytest.Pytester, variant: str, anyio_backend: str) -> None:
+    """A store that is right as long as nobody kills its processes fails the cases that do."""
+    module = pytester.makepyfile(BREAKS_IN_A_CRASH.format(variant=variant))
+    case = CAUGHT_IN_A_CRASH[variant].format(backend=anyio_backend)
+    run = pytester.inline_run("-p", "no:cacheprovider", f"{module.name}::TestMyStore::{case}")
+    assert (0, 0, 1) == tuple(map(len, run.listoutcomes()))
+    (report,) = run.getfailures()
+    assert "the process was to be killed" not in str(report.longrepr), report.longrepr
+
+
+@pytest.mark.slow
 def test_a_store_that_cannot_be_reopened_is_told(pytester: pytest.Pytester) -> None:
     """Without `reopen`, and without a word that there is none, the cases that need it are skipped with the reason."""
     module = pytester.makepyfile(FIVE_LINES.format(options="", store="ReferenceStore()"))
@@ -132,7 +158,7 @@ def test_a_store_that_cannot_be_reopened_is_told(pytester: pytest.Pytester) -> N
         store.broken_stores.WritesWithoutTheLease,
         store.broken_stores.OverwritesValues,
         store.broken_stores.GivesALeaseTwice,
-        store.broken_stores.KeepsARequest,
+        store.broken_stores.LeavesALeaseWhenCancelled,
         store.broken_stores.DeletesUnderTheHolder,
     ],
     ids=lambda variant: variant.__name__,

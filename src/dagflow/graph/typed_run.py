@@ -77,6 +77,8 @@ class TypedRun:
                 target = type(made) if made is not None else None
         finally:
             del self.state.current[activation.id]
+        if activation.parents:  # not before: another attempt begins with the same node
+            self.state.made.pop(activation.parents[-1].id, None)
         self.state.made[activation.id] = made
         self.state.trace.append(node)
         targets = () if target is None else (target.__name__,)
@@ -87,7 +89,7 @@ class TypedRun:
         if not activation.parents:
             assert self.state.start is not None
             return await self._complete(node_type, self.state.start, context)
-        made = self.state.made.pop(activation.parents[-1].id, None)
+        made = self.state.made.get(activation.parents[-1].id)
         if made is not None:
             return await self._complete(node_type, made, context)
         resolved = await self._resolve(node_type.cls, context, exclusive=_is_exclusive(node_type))

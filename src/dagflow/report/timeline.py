@@ -34,8 +34,12 @@ class Signs:
     micro: str
 
 
-UNICODE = Signs({"succeeded": "✓", "failed": "✗", "cancelled": "⊘", "running": "▸"}, "●", "█", "▒", "─", "…", "µs")
-ASCII = Signs({"succeeded": "+", "failed": "x", "cancelled": "~", "running": ">"}, "*", "#", "=", "-", "...", "us")
+UNICODE = Signs(
+    {"succeeded": "✓", "failed": "✗", "cancelled": "⊘", "waiting": "?", "running": "▸"}, "●", "█", "▒", "─", "…", "µs"
+)
+ASCII = Signs(
+    {"succeeded": "+", "failed": "x", "cancelled": "~", "waiting": "?", "running": ">"}, "*", "#", "=", "-", "...", "us"
+)
 
 
 def render_timeline(timeline: Timeline, *, width: int = 100, ascii: bool = False) -> str:
@@ -191,6 +195,7 @@ COLOURS = {
 FRAMES = {
     "failed": ' stroke="#c81e1e" stroke-width="2"',
     "cancelled": ' stroke="#64748b" stroke-width="1.5" stroke-dasharray="3 3"',
+    "waiting": ' stroke="#a21caf" stroke-width="1.5" stroke-dasharray="6 3"',
     "running": ' stroke="#0f766e" stroke-width="1.5"',
 }
 

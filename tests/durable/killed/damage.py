@@ -6,6 +6,7 @@ import socket
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from io import BufferedRWPair
 from pathlib import Path
 from typing import Protocol
 

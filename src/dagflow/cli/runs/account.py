@@ -18,7 +18,7 @@ __all__ = ["Account", "NodeAccount", "RunAccount", "StepAccount", "account_of", 
 
 @attrs.define
 class RunAccount:
-    """One run of a thread; `began` and `ended` are seconds since the epoch.
+    """One run of a thread; `began` and `ended` are seconds since the epoch, and `worked` the seconds of work between.
 
     `outcome` is `None` where the run has not ended, and `error` the text of what ended it otherwise.
     """
@@ -27,6 +27,7 @@ class RunAccount:
     graph: str
     began: float
     ended: float | None = None
+    worked: float = 0.0
     outcome: Outcome | None = None
     error: str = ""
     nodes: int = 0
@@ -102,12 +103,16 @@ def _step(event: Event) -> StepAccount:
 
 def _runs(events: Sequence[Event]) -> list[RunAccount]:
     runs: dict[str, RunAccount] = {}
+    last = 0.0
     for event in events:
         if isinstance(event, RunStarted):
+            last = event.elapsed  # nobody worked before
             known = runs.setdefault(event.run, RunAccount(event.run, event.graph, event.wall))
             known.outcome, known.ended, known.error = None, None, ""
             known.resumed += event.resumed
-        elif isinstance(event, NodeSucceeded):
+        runs[event.run].worked += event.elapsed - last
+        last = event.elapsed
+        if isinstance(event, NodeSucceeded):
             runs[event.run].nodes += 1
         elif isinstance(event, RunEnded):
             ended = runs[event.run]

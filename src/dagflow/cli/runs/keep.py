@@ -131,7 +131,7 @@ def prune_command(
         place = existing_place(store)
         age = seconds_of(older_than, "--older-than")
         chosen = status or [PrunedStatus.COMPLETE, PrunedStatus.FAILED, PrunedStatus.CANCELLED]
-        wanted = [RECORDED[StatusChoice(one.value)] for one in chosen]
+        wanted: list[Status] = [RECORDED[StatusChoice(one.value)] for one in chosen]
         if dry_run:
             names = in_store(place, lambda session: _prunable(session, age, wanted))
         else:

@@ -93,7 +93,7 @@ def describe(account: Account, resumption: Resumption, *, is_past: bool) -> Iter
     if is_past:
         yield f"as it was at event {account.at}"
     yield from ("", "runs")
-    yield from ("  " + line for line in table([_run_row(run) for run in account.runs]))
+    yield from ("  " + line.rstrip() for line in table([_run_row(run) for run in account.runs]))
     if account.newest.error:
         yield f"  {printable(account.newest.error)}"
     yield from ("", "steps")
@@ -117,10 +117,9 @@ def draw(events: Sequence[Event]) -> str:
 
 
 def _run_row(run: RunAccount) -> tuple[str, ...]:
-    took = human_duration(run.ended - run.began) if run.ended is not None else "-"
     nodes = "1 node" if run.nodes == 1 else f"{run.nodes} nodes"
     resumed = f"resumed {run.resumed} times" if run.resumed > 1 else "resumed once" if run.resumed else ""
-    return (run.run, run.outcome or "not ended", moment(run.began), took, nodes, resumed)
+    return (run.run, run.outcome or "not ended", moment(run.began), human_duration(run.worked), nodes, resumed)
 
 
 def _step_line(seq: str, kind: str, activation: str) -> str:

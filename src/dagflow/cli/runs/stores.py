@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable
 from difflib import get_close_matches
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
 
 import attrs
@@ -131,8 +131,7 @@ def _make(found: Any, spec: str) -> Store:
             raise BrokenTarget(f"--store {spec} could not be made: {describe(error)}") from error
     if not callable(getattr(found, "open", None)):
         raise UsageProblem(f"--store {spec} is no store but {found!r}; one has the method open")
-    store: Store = found
-    return store
+    return cast("Store", found)
 
 
 def thread_name(given: str) -> str:

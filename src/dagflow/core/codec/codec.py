@@ -11,7 +11,7 @@ from dagflow.core.codec.forms import bare, reason_against
 from dagflow.core.codec.nodes import NodeReader, NodeWriter
 from dagflow.core.codec.scope import BUILT_IN, MAX_DEPTH, RESERVED, Scope, named_classes
 from dagflow.core.codec.serializer import Serializer
-from dagflow.core.codec.survey import problem_of, reachable
+from dagflow.core.codec.survey import WRONG_HINT, problem_of, reachable
 from dagflow.core.node import Node
 
 __all__ = ["Codec"]
@@ -42,6 +42,7 @@ class Codec:
         self._readers: dict[Any, Read] = {}
         self._node_writers: dict[type, NodeWriter] = {}
         self._node_readers: dict[type, NodeReader] = {}
+        self._problems: dict[Any, str | None] = {}
         self._scopes: dict[frozenset[type], Scope] = {}
         self._always = frozenset().union(*(reachable(cls, self._compiled) for cls in self._registered.values()))
         for cls in self._registered.values():
@@ -62,25 +63,28 @@ class Codec:
 
         An empty container is not counted, and of a union one member is enough.
         """
-        return problem_of(hint, self._compiled, self._scope(hint).classes.values())
+        key = _key(hint)
+        if key not in self._problems:
+            self._problems[key] = problem_of(hint, self._compiled, self._scope(hint).classes.values())
+        return self._problems[key]
 
     def writer(self, hint: Any) -> Write:
         """Give the function that writes values of a declared type.
 
         It raises `Unwritable` for a value that cannot be written, or would not be read back as the same.
         """
-        found: Write | None = _get(self._writers, hint)
+        key = _key(hint)
+        found = self._writers.get(key)
         if found is None:
-            found = self._make_writer(hint)
-            _put(self._writers, hint, found)
+            found = self._writers[key] = self._make_writer(hint)
         return found
 
     def reader(self, hint: Any) -> Read:
         """Give the function that reads data of a declared type; it raises `Unreadable` for data that do not fit."""
-        found: Read | None = _get(self._readers, hint)
+        key = _key(hint)
+        found = self._readers.get(key)
         if found is None:
-            found = self._make_reader(hint)
-            _put(self._readers, hint, found)
+            found = self._readers[key] = self._make_reader(hint)
         return found
 
     def write_node(self, node: Node) -> dict[str, Any]:
@@ -183,15 +187,13 @@ def _never_read(problem: str) -> Read:
     return read
 
 
-def _get(cache: dict[Any, Any], hint: Any) -> Any:
+def _key(hint: Any) -> Any:
+    """What a hint is known by; one may hold what cannot be hashed, as `Annotated[int, []]` does."""
     try:
-        return cache.get(hint)
-    except TypeError:  # it holds something that cannot be hashed: Annotated[int, []]
-        return cache.get(bare(hint))
-
-
-def _put(cache: dict[Any, Any], hint: Any, value: Any) -> None:
-    try:
-        cache[hint] = value
+        hash(hint)
     except TypeError:
-        cache[bare(hint)] = value
+        try:
+            return bare(hint)
+        except WRONG_HINT:
+            return repr(hint)  # there is nothing to know but what is wrong with it
+    return hint

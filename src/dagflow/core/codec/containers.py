@@ -232,8 +232,8 @@ def read_pairs(data: dict[Any, Any], at: Level) -> Iterable[tuple[Any, Any]]:
     """The written keys with their written values."""
     if data.keys() != {"$dict"}:
         for key in data:
-            if key[:1] == "$":
-                raise Unreadable(f"expected an object, got one with the key {key!r} of a tag")
+            if type(key) is not str or key[:1] == "$":
+                raise Unreadable(f"expected an object, got one with the key {key!r}, which no data have")
         return data.items()
     pairs = data["$dict"]
     if type(pairs) is not list or not all(type(pair) is list and len(pair) == 2 for pair in pairs):

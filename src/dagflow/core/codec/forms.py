@@ -118,8 +118,8 @@ def reason_against(cls: Any) -> str:
     if not isinstance(cls, type) or kind_of(cls) != "object" or (reason := _layout_reason(cls)) is None:
         reason = "it is neither plain data nor a class that is known here"
     return (
-        f"{reason}; declare a narrower type (an attrs class, dataclass, enum, ...), register a Serializer for it, "
-        f"or mark the dependency that gives it record=False"
+        f"{reason}; declare a narrower type (an attrs class, dataclass, enum, ...), register it or a Serializer "
+        f"for it, or mark the dependency that gives it record=False"
     )
 
 

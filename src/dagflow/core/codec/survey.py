@@ -16,7 +16,7 @@ from dagflow.core.node import Node
 from dagflow.core.shapes import UnsupportedType
 from dagflow.errors import GraphError, describe
 
-__all__ = ["problem_of", "reachable"]
+__all__ = ["WRONG_HINT", "problem_of", "reachable"]
 
 _CLASSES = ("class", "named tuple", "enum", "flag", "serializer")
 _WITH_FIELDS = ("class", "named tuple", "typed dict")

@@ -114,7 +114,7 @@ class Link:
     async def _ask(self, command: bytes, *arguments: Argument) -> Any:
         connection = await self._usable()
         request = connection.create_request(command, *arguments, decode=False)
-        with anyio.move_on_after(self._timeout):
+        with anyio.move_on_after(self._timeout, shield=True):
             return await request
         connection.invalidate("no reply in time")
         raise TimeoutError

@@ -159,6 +159,7 @@ class StoreRules(RuleBasedStateMachine):
         """Note who has a lease now, which nobody had."""
         assert thread_id not in self.model.holders, f"the lease of {thread_id!r} was taken twice"
         assert thread_id == lease.thread_id
+        assert not self.call(session.renew, lease), "a request to cancel the run before was not forgotten"
         holding = Holding(lease, session)
         self.model.take(holding)
         return holding
@@ -173,6 +174,8 @@ class StoreRules(RuleBasedStateMachine):
             self.call(session.release, outcome.value)
         elif outcome.exception is not None:
             assert self.model.may_be_taken(thread_id), f"nobody holds the lease of {thread_id!r}"
+        elif not self.model.may_be_taken(thread_id):
+            self.call(session.release, self.call(session.acquire, thread_id))
 
     @rule(holding=holdings, slot=slots)
     def renew(self, holding: Holding, slot: str) -> None:

@@ -1,0 +1,95 @@
+"""The command line as users start it, for tests: a program of its own, with a store of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+GRAPHS = Path(__file__).parent / "graphs"
+PATIENCE = 30
+"""Seconds after which a program is taken to hang."""
+
+
+@attrs.frozen
+class Done:
+    """How a program ended, and what it wrote."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.stdout)
+
+    @property
+    def told(self) -> list[str]:
+        """What is told after the timeline, or without one."""
+        return self.stderr.rpartition("\n\n")[2].splitlines()
+
+
+@attrs.frozen
+class CommandLine:
+    """Starts `dagflow`, with `store` in DAGFLOW_STORE where it is given."""
+
+    store: str = ""
+    variables: Mapping[str, str] = attrs.field(factory=dict)
+
+    @contextmanager
+    def started(self, *arguments: str, stdin: int = subprocess.DEVNULL) -> Iterator["subprocess.Popen[str]"]:
+        """Start a command; whatever is left of it at the end is killed."""
+        environment = {**os.environ, "PYTHONIOENCODING": "utf-8", "COLUMNS": "100", **self.variables}
+        if self.store:
+            environment["DAGFLOW_STORE"] = self.store
+        program = subprocess.Popen(
+            [sys.executable, "-W", "error", "-m", "dagflow", *arguments],
+            cwd=GRAPHS,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        with program:
+            try:
+                yield program
+            finally:
+                program.kill()
+
+    def __call__(self, *arguments: str, status: int = 0) -> Done:
+        """Run a command to its end, which has the `status`."""
+        with self.started(*arguments) as program:
+            done = finish(program)
+        assert status == done.status, done.stderr
+        assert "Traceback" not in done.stderr
+        return done
+
+
+def finish(program: "subprocess.Popen[str]") -> Done:
+    stdout, stderr = program.communicate(timeout=PATIENCE)
+    return Done(program.returncode, stdout, stderr)
+
+
+def read_until(program: "subprocess.Popen[str]", wanted: str, *, times: int = 1) -> list[str]:
+    """Read standard error until so many of its lines have had a text."""
+    assert program.stderr is not None
+    lines: list[str] = []
+    while times:
+        line = program.stderr.readline()
+        assert line, f"{wanted} never came:\n{''.join(lines)}"
+        lines.append(line.rstrip("\n"))
+        times -= wanted in line
+    return lines
+
+
+def kill(program: "subprocess.Popen[str]") -> None:
+    """End a program as a crash does."""
+    program.send_signal(signal.SIGKILL)
+    assert -signal.SIGKILL == program.wait(PATIENCE)
