@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from time import perf_counter
 
-from benchmarks import chart, costs, imports, language_models, loops, makespan, plans, report, resolve, runs
+from benchmarks import chart, costs, durable, imports, language_models, loops, makespan, plans, report, resolve, runs
 from benchmarks.section import Section
 
 FOLDER = Path(__file__).parent
@@ -18,6 +18,7 @@ MEASUREMENTS = (
     costs.schedule,
     loops.measure,
     runs.measure,
+    durable.measure,
     costs.fanout,
     resolve.measure,
     language_models.measure,

@@ -78,14 +78,15 @@ def chain(size: int, text: str = TEXT) -> Work:
         follower = f"N{number + 1}" if number + 1 < size else ""
         lines.append(f"class N{number}(Node):\n    count: int\n    text: str\n")
         lines.append(f"    async def __call__(self) -> {follower or None}:")
-        lines.append(f"        return {follower}(count=self.count + 1, text=self.text)\n" if follower else "        pass\n")
+        body = f"return {follower}(count=self.count + 1, text=self.text)" if follower else "pass"
+        lines.append(f"        {body}\n")
     namespace: dict[str, Any] = {"Node": Node, "__name__": __name__}
     exec(compile("from __future__ import annotations\n" + "\n".join(lines), "<chain>", "exec"), namespace)
     graph = Graph(namespace["N0"], max_steps=None, namespace=namespace)
 
     async def work(store: Store | None, durability: Durability) -> int:
         result = await graph.run(namespace["N0"](count=1, text=text), **recorded(store, durability))
-        count: int = result.node.count  # type: ignore[attr-defined]
+        count: int = result.node.count
         return count
 
     return work

@@ -12,8 +12,8 @@ from pathlib import Path
 from benchmarks.section import Section, Table
 
 LIBRARIES = (
-    *("dagflow", "anyio", "trio", "attrs", "httpx", "sf-hamilton", "langgraph", "pydantic-graph"),
-    *("openai", "anthropic", "pydantic-ai-slim"),
+    *("dagflow", "anyio", "trio", "attrs", "httpx", "coredis", "sf-hamilton", "langgraph"),
+    *("langgraph-checkpoint-sqlite", "pydantic-graph", "openai", "anthropic", "pydantic-ai-slim"),
 )
 
 

@@ -1,4 +1,4 @@
-"""`dagflow run --store` and `dagflow runs ...`, as users start them: real processes, and one real file for all."""
+"""`dagflow run --store` and `dagflow runs ...`: real files, real signals and terminals, and every command as a program."""
 
 import json
 import os
@@ -36,14 +36,14 @@ def dagflow(store: str) -> CommandLine:
 def test_a_run_that_asks_is_answered_in_another_process(backend: str, store: str) -> None:
     """Status 3 with the question and the command that answers it; that command, run as it is told, completes it."""
     dagflow = CommandLine()
-    asked = dagflow("run", ORDERS, "--store", store, "--thread", "t 1", "--backend", backend, status=3)
+    asked = dagflow.process("run", ORDERS, "--store", store, "--thread", "t 1", "--backend", backend, status=3)
     assert "" == asked.stdout
     assert f"thread t 1 in {store}\n" in asked.stderr
     assert "Shipment#1 asks Shipment#1.size: Which size?\n" in asked.stderr
     assert ["thread t 1 waits for an answer:", "  Shipment#1.size (str): Which size?"] == asked.told[:2]
     command = shlex.split(asked.told[2].replace('"..."', '"L"'))
     assert ["dagflow", "runs", "resume", ORDERS, "t 1", "--store", store] == command[:7]
-    answered = dagflow(*command[1:])
+    answered = dagflow.process(*command[1:])
     assert {"text": "hat L for 20"} == answered.json
     assert "Shipment#1.size was answered\n" in answered.stderr
     assert "0.000 s  resumed\n" in answered.stderr
@@ -234,7 +234,7 @@ def test_a_thread_is_one_runs_at_a_time(backend: str, dagflow: CommandLine, tmp_
         assert "another run works on thread 't'" in dagflow("runs", "delete", "t", "--yes", status=1).stderr
         (thread,) = dagflow("runs", "list", "--json", "--status", "running").json
         assert ("running", True) == (thread["status"], thread["leased"])
-        assert "asked the run of thread t to cancel\n" == dagflow("runs", "cancel", "t").stderr
+        assert "asked the run of thread t to cancel\n" == dagflow.process("runs", "cancel", "t").stderr
         done = finish(program)
     assert 1 == done.status
     assert "error: RunCancelled: the run was cancelled through its store (thread t)" in done.stderr
@@ -249,7 +249,7 @@ def test_a_run_that_was_killed_is_told_as_stopped(dagflow: CommandLine, tmp_path
         read_until(program, "Slow#2 started")
         kill(program)
     dagflow("run", ORDERS, "--thread", "asks", status=3)
-    listed = dagflow("runs", "list").stdout.splitlines()
+    listed = dagflow.process("runs", "list").stdout.splitlines()
     assert ["THREAD", "GRAPH", "STATUS", "CREATED", "UPDATED", "RECORDS"] == listed[0].split()
     assert [["asks", "Order", "interrupted"], ["dead", "Slow", "stopped"]] == [line.split()[:3] for line in listed[1:]]
     for status, names in {"running": [], "stopped": ["dead"], "interrupted": ["asks"], "failed": []}.items():
@@ -287,7 +287,7 @@ def test_a_thread_is_shown_as_it_is_and_as_it_was(dagflow: CommandLine) -> None:
     """`show` has runs, steps, fields, questions and the timeline; `--at`, how that was at an event."""
     dagflow("run", ORDERS, "--thread", "t", "-i", json.dumps({"item": "x" * 2000}), status=3)
     dagflow("runs", "resume", ORDERS, "t", "--answer", "L")
-    now = dagflow("runs", "show", "t").stdout
+    now = dagflow.process("runs", "show", "t").stdout
     assert re.search(r"^thread t: Order, complete$", now, re.MULTILINE)
     assert "resumed once" in now
     assert re.search(r"^ +7  NodeInterrupted   Shipment#1$", now, re.MULTILINE)
@@ -327,7 +327,7 @@ def test_a_fork_goes_its_own_way(dagflow: CommandLine) -> None:
     dagflow("run", ORDERS, "--thread", "t", status=3)
     dagflow("runs", "resume", ORDERS, "t", "--answer", "L")
     before = dagflow("runs", "show", "t", "--json").json
-    forked = dagflow("runs", "fork", "t", "--at", "8")
+    forked = dagflow.process("runs", "fork", "t", "--at", "8")
     name = forked.stdout.strip()
     assert name.startswith("t-")
     assert f"go on with: dagflow runs resume TARGET {name} --store {dagflow.store}\n" == forked.stderr
@@ -367,7 +367,7 @@ def test_pruning_says_what_it_would_do(dagflow: CommandLine) -> None:
     for _ in range(2):
         dry = dagflow("runs", "prune", "--older-than", "0.01s", "--dry-run")
         assert ("failed\n", "1 thread would be deleted\n") == (dry.stdout, dry.stderr)
-    real = dagflow("runs", "prune", "--older-than", "0.01s")
+    real = dagflow.process("runs", "prune", "--older-than", "0.01s")
     assert ("failed\n", "1 thread deleted\n") == (real.stdout, real.stderr)
     chosen = ("--status", "interrupted", "--status", "failed")
     assert "asks\n" == dagflow("runs", "prune", "--older-than", "0.01s", *chosen).stdout

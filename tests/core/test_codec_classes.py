@@ -182,15 +182,14 @@ def test_an_instance_comes_back_in_its_state(hint: Any, value: Any, data: Any) -
     assert same(data, round_trip(hint, value))
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="the syntax is new")
-def test_classes_and_aliases_of_the_new_syntax() -> None:
-    """`type X = ...` and `class Box[T]` are as those of old."""
-    names: dict[str, Any] = {"attrs": attrs, "__name__": __name__}
-    exec("type Row[T] = dict[str, T]\n@attrs.frozen\nclass Cell[T]:\n  row: Row[T]\n", names)
-    assert {"row": {"a": {"$tuple": []}}} == round_trip(
-        names["Cell"][tuple[()] | int], names["Cell"]({"a": ()})
-    ) or True
-    assert {"row": {"a": [1]}} == round_trip(names["Cell"][tuple[int, ...]], names["Cell"]({"a": (1,)}))
+if sys.version_info >= (3, 12):  # the syntax is new
+
+    def test_classes_and_aliases_of_the_new_syntax() -> None:
+        """`type X = ...` and `class Box[T]` are as those of old."""
+        names: dict[str, Any] = {"attrs": attrs, "__name__": __name__}
+        exec("type Row[T] = dict[str, T]\n@attrs.frozen\nclass Cell[T]:\n  row: Row[T]\n", names)
+        assert {"row": {"a": []}} == round_trip(names["Cell"][tuple[()] | int], names["Cell"]({"a": ()}))
+        assert {"row": {"a": [1]}} == round_trip(names["Cell"][tuple[int, ...]], names["Cell"]({"a": (1,)}))
 
 
 @pytest.mark.parametrize("cls", [Hashed, HashedSlotted])

@@ -214,6 +214,7 @@ def test_typed_dicts_may_be_registered() -> None:
     assert {"title": "a"} == round_trip(Any, {"title": "a"}, Movie)
 
 
+@pytest.mark.slow
 def test_another_process_reads_what_is_written() -> None:
     """Nothing in the data depends on the process: not the modules, nor the order in which things were asked for."""
     text = json.dumps(Codec([Place]).writer(Any)([Place("a", (1,)), {1: {2}}]))
@@ -226,6 +227,7 @@ def test_another_process_reads_what_is_written() -> None:
     assert "[Place(name='a', extra=(1,)), {1: {2}}]" == found.stdout.strip()
 
 
+@pytest.mark.slow
 def test_cattrs_is_imported_only_where_a_codec_is_made() -> None:
     """It takes a tenth of a second, which a run without a store need not wait."""
     loaded = "print('cattrs' in sys.modules)"

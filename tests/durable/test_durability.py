@@ -2,12 +2,12 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from typing import Any
 
 import anyio
 import pytest
 
-from dagflow import CheckpointError, Dep, Graph, MemoryStore, Node, NodeError, RunLocked, gate
+from dagflow import CheckpointError, Graph, MemoryStore, Node, NodeError, RunLocked, dep, gate
 from dagflow.core.storage import Head, Lease, Record, Session, Store
 from dagflow.events import NodeSucceeded, RunEnded
 from dagflow.testing import assert_no_leaks, sweep_cancellations
@@ -127,13 +127,15 @@ async def test_exit_writes_once_however_the_run_ends() -> None:
     await items.run(Item(), store=watched, thread_id="done", durability="exit")
     assert [["after 5", "RunStarted", *STEP * 5, "RunEnded"]] == watched.appended
 
-    watched, _ = Watched(MemoryStore()), broken.append("fail")
+    watched = Watched(MemoryStore())
+    broken.append("fail")
     with pytest.raises(NodeError, match="not today"):
         await items.run(Item(), store=watched, thread_id="t", durability="exit")
     assert [["RunStarted", *STEP * 2, "NodeStarted", "NodeFailed", "RunEnded"]] == [b[1:] for b in watched.appended]
     await check_resumed(watched)
 
-    watched, _ = Watched(MemoryStore()), broken.append("hang")
+    watched = Watched(MemoryStore())
+    broken.append("hang")
     async with anyio.create_task_group() as group:
         group.start_soon(lambda: items.run(Item(), store=watched, thread_id="t", durability="exit"))
         await anyio.wait_all_tasks_blocked()
@@ -152,10 +154,10 @@ async def test_async_writes_soon_while_the_run_goes_on() -> None:
     async with anyio.create_task_group() as group:
         group.start_soon(lambda: items.run(Item(), store=watched, thread_id="t", durability="async"))
         while len(ran) < 3:  # although nothing could be written so far
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
         assert [] == watched.appended
         may_write.set()
-        while await recorded(watched) != ["RunStarted", *STEP * 2, "NodeStarted"]:
+        while await recorded(watched) != ["RunStarted", *STEP * 2, "NodeStarted"]:  # noqa: ASYNC110 (a store tells nobody)
             await anyio.sleep(0.005)
         group.cancel_scope.cancel()
     assert ["RunStarted", *STEP * 2, "NodeStarted", "NodeCancelled", "RunEnded"] == await recorded(watched)
@@ -169,7 +171,7 @@ async def test_what_nobody_waits_for_is_written_soon_with_sync_too() -> None:
     async with anyio.create_task_group() as group:
         group.start_soon(lambda: items.run(Item(), store=watched, thread_id="t"))
         with anyio.fail_after(5):
-            while (await recorded(watched))[-1:] != ["NodeStarted"]:
+            while (await recorded(watched))[-1:] != ["NodeStarted"]:  # noqa: ASYNC110 (as above)
                 await anyio.sleep(0.005)
         group.cancel_scope.cancel()
 
@@ -197,7 +199,7 @@ async def test_a_store_that_fails_ends_the_run_and_a_healthy_one_goes_on(at: int
         await session.release(await session.acquire("t"))
 
 
-async def slow() -> int:
+async def never() -> int:
     try:
         await anyio.sleep_forever()
     finally:
@@ -206,7 +208,7 @@ async def slow() -> int:
 
 
 class Two(Node):
-    slow: Annotated[int, Dep(slow)]
+    slow: int = dep(never)
 
     async def __call__(self) -> None: ...
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import attrs
 import pytest
 
-from dagflow import LM, CheckpointError, Dep, Gate, Graph, GraphError, MemoryStore, Node, Recall, gate, recall
+from dagflow import LM, CheckpointError, Graph, GraphError, MemoryStore, Node, Recall, dep, gate, recall
 from dagflow.events import InterruptAnswered, NodeInterrupted
 from dagflow.testing import ScriptedLM
 
@@ -31,12 +31,12 @@ class Client:
     """What no store can hold."""
 
 
-async def price() -> Price:
+async def get_price() -> Price:
     calls.append("price")
     return Price(20)
 
 
-async def client() -> Client:
+async def connect() -> Client:
     calls.append("client")
     return Client()
 
@@ -51,9 +51,9 @@ class Order(Node):
 
 class Shipment(Node):
     item: str
-    price: Annotated[Price, Dep(price)]
-    client: Annotated[Client, Dep(client)]
-    size: Annotated[str, Gate("Which size?")]
+    price: Price = dep(get_price)
+    client: Client = dep(connect)
+    size: str = gate("Which size?")
     street: str = gate("Which street?", description="with the number")
 
     async def __call__(self) -> "Sent":
@@ -278,7 +278,7 @@ class Names(Node):
 
 class Checks(Node):
     name: str = recall()
-    age: Annotated[int, Gate("How old?")]
+    age: int = gate("How old?")
     title: Annotated[str | None, Recall()] = None
 
     async def __call__(self) -> None: ...

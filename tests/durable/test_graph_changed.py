@@ -1,4 +1,4 @@
-"""Resuming with a changed graph: what changed is said in sentences, and what still fits goes on where it is asked to."""
+"""Resuming with a changed graph: what changed is said in sentences, and what still fits goes on if it is asked to."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -6,13 +6,18 @@ from typing import Annotated, Any
 import attrs
 import pytest
 
-from dagflow import Dep, Gate, Graph, GraphChanged, MemoryStore, Node, NodeError, gate, recall
+from dagflow import Gate, Graph, GraphChanged, MemoryStore, Node, NodeError, dep, gate, recall
 from dagflow.kernel.fault_points import armed
 
 Version = Callable[[], Graph]
 
 
-async def number() -> int:
+def begin(graph: Graph, **fields: Any) -> Any:
+    start: Any = graph.start
+    return start(**fields)
+
+
+async def five() -> int:
     return 5
 
 
@@ -55,7 +60,7 @@ async def fail(graph: Graph, start: Any, store: MemoryStore) -> None:
 async def test_a_change_of_bodies_is_no_change() -> None:
     """The classes are others, and so are their functions: the run goes on."""
     store, graph = MemoryStore(), original()
-    await fail(graph, graph.start(text="x"), store)
+    await fail(graph, begin(graph, text="x"), store)
     result = await mended().resume("t", store=store)
     assert ["Start", "Middle", "Last"] == [type(node).__name__ for node in result.trace]
     assert graph.plan.fingerprint == mended().plan.fingerprint
@@ -147,7 +152,7 @@ def fields_changed() -> Graph:
     class Middle(Node):
         text: str
         count: float = 1
-        number: Annotated[int, Dep(number)]
+        number: int = dep(five)
 
         async def __call__(self) -> "Last | Other":
             return Last(text=f"{self.text} {self.count} {self.number}")
@@ -209,7 +214,7 @@ async def test_what_changed_is_said_and_the_run_goes_on_where_it_is_accepted(
 ) -> None:
     """One sentence for each change; nothing is written; `accept_changes=True` goes on with what is recorded."""
     store, graph = MemoryStore(), original()
-    await fail(graph, graph.start(text="x"), store)
+    await fail(graph, begin(graph, text="x"), store)
     before = await graph.thread("t", store=store).summary()
     with pytest.raises(GraphChanged) as caught:
         await changed().resume("t", store=store)
@@ -230,7 +235,7 @@ async def test_what_changed_is_said_and_the_run_goes_on_where_it_is_accepted(
 async def test_a_new_field_with_a_default_has_it_and_others_are_kept() -> None:
     """A value that is recorded is read by the new type: 1 may be a float."""
     store, graph = MemoryStore(), original()
-    await fail(graph, graph.start(text="x"), store)
+    await fail(graph, begin(graph, text="x"), store)
     result = await fields_changed().resume("t", store=store, accept_changes=True)
     assert "x 1 5" == result.node.text
 
@@ -352,7 +357,7 @@ def gone() -> Graph:
 async def test_where_it_cannot_go_on_accepting_is_graph_changed_too(changed: Version, why: str) -> None:
     """The error says what does not fit; the thread is as it was, or failed, and the old graph still goes on."""
     store, graph = MemoryStore(), original()
-    await fail(graph, graph.start(text="x"), store)
+    await fail(graph, begin(graph, text="x"), store)
     with pytest.raises(GraphChanged, match=why):
         await changed().resume("t", store=store, accept_changes=True)
     result = await mended().resume("t", store=store)
@@ -362,7 +367,7 @@ async def test_where_it_cannot_go_on_accepting_is_graph_changed_too(changed: Ver
 async def test_a_changed_start_is_said() -> None:
     """The sentences tell which node starts the graph now."""
     store, graph = MemoryStore(), original()
-    await fail(graph, graph.start(text="x"), store)
+    await fail(graph, begin(graph, text="x"), store)
     with pytest.raises(GraphChanged) as caught:
         await other_start().resume("t", store=store)
     assert {"node Start no longer starts the graph", "node Middle starts the graph now"} <= set(caught.value.changes)
@@ -387,7 +392,7 @@ def asking(kind: Any) -> Graph:
 async def test_a_recorded_answer_must_fit_the_question_as_it_is_now() -> None:
     """An answer of another type is a change that cannot be accepted, before the node that asked has completed."""
     store, graph = MemoryStore(), asking(int)
-    await graph.run(graph.start(), store=store, thread_id="t")
+    await graph.run(begin(graph), store=store, thread_id="t")
 
     class Stop(BaseException):
         pass
@@ -407,7 +412,7 @@ async def test_a_recorded_answer_must_fit_the_question_as_it_is_now() -> None:
 def nesting(inner: Graph) -> Graph:
     class Outer(Node):
         async def __call__(self) -> "Tells":
-            return Tells(text=(await inner.run(inner.start(text="x"))).node.answer)
+            return Tells(text=(await inner.run(begin(inner, text="x"))).node.answer)
 
     class Tells(Node):
         text: str
@@ -451,7 +456,7 @@ def inner_changed() -> Graph:
 async def test_a_changed_nested_graph_is_found_when_its_run_would_go_on() -> None:
     """Its error is the same, with its own sentences; accepted, or with the graph as it was, the run goes on."""
     store, graph = MemoryStore(), nesting(inner_graph())
-    (asked,) = (await graph.run(graph.start(), store=store, thread_id="t")).interrupts
+    (asked,) = (await graph.run(begin(graph), store=store, thread_id="t")).interrupts
     with pytest.raises(GraphChanged) as caught:
         await nesting(inner_changed()).resume("t", {asked.id: "yes"}, store=store)
     change = "node Asked has size: int = plain where it had nothing"
@@ -481,7 +486,7 @@ async def test_history_of_another_graph_is_no_change() -> None:
     """A new run on a thread takes what it still knows of earlier runs, and passes over the rest."""
     store = MemoryStore()
     graph = mended()
-    await graph.run(graph.start(text="x"), store=store, thread_id="t")
+    await graph.run(begin(graph, text="x"), store=store, thread_id="t")
     result = await Graph(start=Carrier).run(Carrier(text="y"), store=store, thread_id="t")
     assert "y" == result.node.text
     assert attrs.has(type(result.node))

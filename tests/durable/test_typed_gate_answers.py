@@ -175,7 +175,7 @@ class Checked(Node):
 async def test_a_fields_own_validator_judges_the_answer_after_its_converter() -> None:
     """A value that the field refuses is a wrong answer, and a converter counts as when a node is made."""
     store, graph = MemoryStore(), Graph(start=Checked)
-    await graph.run(Checked(), store=store, thread_id="t")  # type: ignore[call-arg]  # fields of attrs' own
+    await graph.run(Checked(), store=store, thread_id="t")
     before = await records(store)
     for answer, problem in ((1, "'count' must be >= 2: 1"), (3, "3 is odd")):
         with pytest.raises(AnswerError, match=f"Checked#1.count: {problem}"):

@@ -1,11 +1,11 @@
 """Runs nested in recorded runs: they ask through the outermost one, and go on where they were."""
 
-from typing import Annotated, Any
+from typing import Any
 
 import anyio
 import pytest
 
-from dagflow import Dep, Graph, GraphResult, MemoryStore, Node, NodeConfig, NodeError, Retry, gate, map_concurrent
+from dagflow import Graph, GraphResult, MemoryStore, Node, NodeConfig, NodeError, Retry, dep, gate, map_concurrent
 
 calls: list[str] = []
 broken: list[str] = []
@@ -169,9 +169,9 @@ async def asks_too() -> str:
 
 
 class Depends(Node):
-    one: Annotated[str, Dep(asks_once)]
-    two: Annotated[str, Dep(sibling)]
-    three: Annotated[str, Dep(asks_too)]
+    one: str = dep(asks_once)
+    two: str = dep(sibling)
+    three: str = dep(asks_too)
 
     async def __call__(self) -> After:
         return After(texts=[self.one, self.two, self.three])
@@ -197,8 +197,8 @@ async def same() -> str:
 
 
 class Twins(Node):
-    one: Annotated[str, Dep(same)]
-    two: Annotated[str, Dep(same_too)]
+    one: str = dep(same)
+    two: str = dep(same_too)
 
     async def __call__(self) -> After:
         return After(texts=[self.one, self.two, await confirmed("same")])
@@ -223,7 +223,7 @@ async def test_equal_runs_of_different_dependencies_keep_their_answers(
     assert ["same answer 0", "same answer 1"] == sorted(result.node.texts[:2])
 
 
-async def quick() -> str:
+async def run_quickly() -> str:
     result = await simple.run(Simple())
     assert "complete" == result.status
     return "quick"
@@ -247,7 +247,7 @@ simple = Graph(start=Simple)
 
 
 class Mixed(Node):
-    quick: Annotated[str, Dep(quick)]
+    quick: str = dep(run_quickly)
 
     async def __call__(self) -> After:
         return After(texts=[(await simple.run(Simple(ask=True))).node.answer])

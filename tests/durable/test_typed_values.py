@@ -2,14 +2,12 @@
 
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import attrs
 import pytest
 
 from dagflow import (
-    Dep,
-    Gate,
     Graph,
     GraphError,
     MemoryStore,
@@ -18,6 +16,8 @@ from dagflow import (
     Secret,
     Serializer,
     SQLiteStore,
+    dep,
+    gate,
     recall,
 )
 from dagflow.core.storage import Store
@@ -120,7 +120,7 @@ class Carries(Node):
 
     async def __call__(self) -> "Carries | Unpacks":
         if self.turn < 5:
-            return attrs.evolve(self, turn=self.turn + 1)
+            return Carries(text=self.text, items=self.items, turn=self.turn + 1)
         return Unpacks(items=self.items)
 
 
@@ -170,11 +170,11 @@ async def test_data_that_look_like_the_journals_own_come_back_as_they_were(value
     assert (HoldsFirst(handle=value),) == state.trace
 
 
-async def secret() -> Secret:
+async def give_secret() -> Secret:
     return Secret(CANARY)
 
 
-async def hidden() -> str:
+async def give_hidden() -> str:
     return CANARY
 
 
@@ -184,20 +184,20 @@ class Account:
     key: Secret
 
 
-async def account() -> Account:
+async def open_account() -> Account:
     return Account("ada", Secret(CANARY))
 
 
 class Uses(Node):
-    secret: Annotated[Secret, Dep(secret)]
-    hidden: Annotated[str, Dep(hidden, record=False)]
-    account: Annotated[Account, Dep(account)]
+    secret: Secret = dep(give_secret)
+    hidden: str = dep(give_hidden, record=False)
+    account: Account = dep(open_account)
 
     async def __call__(self) -> "Filled": ...
 
 
 class Filled(Node):
-    word: Annotated[str, Gate("Which word?")]
+    word: str = gate("Which word?")
     text: str
 
     async def __call__(self) -> None:
@@ -226,7 +226,7 @@ class Shows(Node):
 
 
 class AsksForKey(Node):
-    key: Annotated[Secret, Gate("Which key?")]
+    key: Secret = gate("Which key?")
 
     async def __call__(self) -> None: ...
 

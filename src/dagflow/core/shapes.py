@@ -210,7 +210,7 @@ def _plain_inputs(cls: type[Any]) -> dict[str, Any]:
         from dagflow.core.inputs import inputs
 
         return {item.name: item.type for item in inputs(cls) if item.kind == "plain"}
-    return {a.name: _evaluate(cls, a.name, Any if a.type is None else a.type) for a in attrs.fields(cls)}
+    return {a.name: evaluate_field(cls, a.name, Any if a.type is None else a.type) for a in attrs.fields(cls)}
 
 
 def _attrs_field(attribute: attrs.Attribute[Any], hint: Any) -> ObjectField:
@@ -243,7 +243,7 @@ def _dataclass_fields(cls: type[Any]) -> tuple[ObjectField, ...]:
             factory: Any = field.default_factory
             default = factory() if constant else attrs.NOTHING
         description = field.metadata.get(DESCRIPTION)
-        hint = _evaluate(cls, field.name, field.type)
+        hint = evaluate_field(cls, field.name, field.type)
         found.append(ObjectField(field.name, field.name, hint, required, default, description))
     return tuple(found)
 
@@ -251,7 +251,7 @@ def _dataclass_fields(cls: type[Any]) -> tuple[ObjectField, ...]:
 def _typed_dict_fields(cls: Any) -> tuple[ObjectField, ...]:
     found = []
     for name, raw in _annotations(cls).items():
-        hint = _evaluate(cls, name, raw)
+        hint = evaluate_field(cls, name, raw)
         # A string hint hides its `NotRequired` from the class's own `__required_keys__`.
         required = name in cls.__required_keys__ and get_origin(hint) is not typing.NotRequired
         found.append(ObjectField(name, name, peel(hint), required, attrs.NOTHING))
@@ -262,7 +262,8 @@ def _annotations(cls: Any) -> dict[str, Any]:
     return dict(cls.__annotations__)
 
 
-def _evaluate(cls: type[Any], name: str, hint: Any) -> Any:
+def evaluate_field(cls: type[Any], name: str, hint: Any) -> Any:
+    """Evaluate the hint of a class's field where it was declared; raises `UnsupportedType` for an unknown name."""
     for owner in cls.__mro__:
         if name in inspect.get_annotations(owner):
             break

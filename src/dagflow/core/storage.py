@@ -105,8 +105,8 @@ class Session(Protocol):
         that the records refer to; one that the thread has already is left as it is. `head` replaces the thread's
         one where it is given, as with its first records.
 
-        Appending again what has just been appended, with the same lease and records, changes nothing, so that a
-        client that lost the reply can ask again. Raises `RunLocked` for a lease that is lost, and `CheckpointError`
+        Appending again what has just been appended, with the same lease, records, values and head, changes nothing,
+        so that a client that lost the reply can ask again. At least one record is given. Raises `RunLocked` for a lease that is lost, and `CheckpointError`
         for records that do not follow on those that are there.
         """
         ...

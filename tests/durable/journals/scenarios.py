@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import anyio
 import attrs
 
-from dagflow import Dep, Graph, MemoryStore, Node, NodeConfig, NodeError, Retry, gate, recall
+from dagflow import Dep, Graph, MemoryStore, Node, NodeConfig, NodeError, Retry, dep, gate, recall
 from dagflow.core.storage import Head, Record, Store
 from dagflow.kernel.fault_points import armed
 from dagflow.testing import ScriptedLM
@@ -59,7 +59,7 @@ class Begin(Node):
 
 class Flaky(Node):
     large: str
-    number: Annotated[int, Dep(opened)]
+    number: int = dep(opened)
 
     node_config = NodeConfig(retry=Retry(attempts=2, delay=0))
 
@@ -199,7 +199,7 @@ async def cancelled(store: Store) -> None:
         answers = {"Ask#1.place": None}
         group.start_soon(lambda: graph.resume("t", answers, store=store, lm=lm()))
         with anyio.fail_after(10):
-            while '"Nests#1"' not in (await read(store))[0][-1].text:
+            while '"Nests#1"' not in (await read(store))[0][-1].text:  # noqa: ASYNC110 (a store tells nobody)
                 await anyio.sleep(0.01)
         group.cancel_scope.cancel()
     broken.clear()

@@ -15,8 +15,7 @@ from dagflow.core.inputs import fields_of as attributes_of
 from dagflow.core.inputs import inputs
 from dagflow.core.markers import UNSET, Dep
 from dagflow.core.node import Node
-from dagflow.core.shapes import _evaluate as evaluate_field  # one way to evaluate the hints of fields is enough
-from dagflow.core.shapes import object_fields, substitute, type_arguments
+from dagflow.core.shapes import evaluate_field, object_fields, substitute, type_arguments
 
 __all__ = ["Field", "fields_of", "unrecorded"]
 

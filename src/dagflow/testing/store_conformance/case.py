@@ -35,7 +35,7 @@ BACKENDS = ("asyncio", "trio")
 class StoreCase:
     """Base of the cases: a store that can be tested overrides `store`, and says below what else it promises."""
 
-    pytestmark = pytest.mark.anyio
+    pytestmark: ClassVar[pytest.MarkDecorator] = pytest.mark.anyio
 
     survives_reopen: ClassVar[bool] = True
     """Whether what was appended is there for another `Store` object, or another process. The cases of `Reopening`

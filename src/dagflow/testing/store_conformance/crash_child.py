@@ -173,5 +173,5 @@ class KilledAt(Awaitable[None]):
 
 
 if __name__ == "__main__":
-    told = Orders(**json.loads(sys.argv[1]))
+    told: Orders = Orders(**json.loads(sys.argv[1]))
     anyio.run(main, told, backend=told.backend)

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, TypeVar, get_args
 import anyio
 import attrs
 import hypothesis.strategies as st
-from anyio.from_thread import start_blocking_portal
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
 
 from dagflow.core.storage import Head, Lease, Record, Session, Status, Store
@@ -32,18 +32,18 @@ __all__ = ["StoreRules", "store_machine"]
 
 T = TypeVar("T")
 
-slots = st.sampled_from(["A", "B"])
-thread_ids = st.sampled_from(["t", "u", "ü:*"])
-digests = st.sets(st.sampled_from(["d1", "d2", "d3"]))
-statuses = st.sampled_from(get_args(Status))
-counts = st.sampled_from([1, 2, 3, 40])
-steps = st.integers(1, 8)
+slots: st.SearchStrategy[str] = st.sampled_from(["A", "B"])
+thread_ids: st.SearchStrategy[str] = st.sampled_from(["t", "u", "ü:*"])
+digests: st.SearchStrategy[set[str]] = st.sets(st.sampled_from(["d1", "d2", "d3"]))
+statuses: st.SearchStrategy[Status] = st.sampled_from(get_args(Status))
+counts: st.SearchStrategy[int] = st.sampled_from([1, 2, 3, 40])
+steps: st.SearchStrategy[int] = st.integers(1, 8)
 holdings: Bundle[Holding] = Bundle("holdings")
 
 
 def store_machine(
     make_store: Callable[[], Store], reopen: Callable[[Store], Store] | None = None, *, backend: str = "asyncio"
-) -> type[StoreRules]:
+) -> type[RuleBasedStateMachine]:
     """Make a Hypothesis state machine that compares a store with a model, on one event loop.
 
     `make_store()` is called for each example and gives a store with nothing in it. `reopen(store)` gives another
@@ -75,11 +75,11 @@ class StoreRules(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.model = Model()
-        self.store = self.stores.make()
+        self.model: Model = Model()
+        self.store: Store = self.stores.make()
         self.sessions: dict[str, tuple[Session, ExitStack]] = {}
-        self.loop = ExitStack()
-        self.portal = self.loop.enter_context(start_blocking_portal(self.backend))
+        self.loop: ExitStack[bool | None] = ExitStack()
+        self.portal: BlockingPortal = self.loop.enter_context(start_blocking_portal(self.backend))
 
     def teardown(self) -> None:
         """Close the sessions, and end the event loop."""
