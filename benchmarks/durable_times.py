@@ -102,12 +102,11 @@ def medians(variants: Mapping[Variant, Prepared], size: int, repeats: int) -> Se
     """Each round runs every variant once, on its backend and with a new store."""
     taken: dict[Variant, list[float]] = {variant: [] for variant in variants}
     with without_old_garbage():
-        for number in range(repeats + 1):
+        for _ in range(repeats):
             for backend in ("asyncio", "trio"):
                 here = {variant: prepare for variant, prepare in variants.items() if variant.backend == backend}
                 for variant, seconds in anyio.run(one_round, here, size, backend=backend).items():
-                    if number:  # the first round warms up
-                        taken[variant].append(seconds)
+                    taken[variant].append(seconds)
     return {variant: median(times) for variant, times in taken.items()}
 
 

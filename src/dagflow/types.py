@@ -98,7 +98,8 @@ class Span:
 
     `id` is unique within the timeline and `parent` is the `id` of the span that it belongs to (a dependency
     or a model call belongs to a node, a nested run's nodes to the node that ran it; empty for a node of the
-    run itself). `after` holds the ids of the spans that had to finish before this one could start.
+    run itself). `after` holds the ids of the spans that had to finish before this one could start. A span that is
+    `waiting` ended with a question to a person; when the answer is there another begins.
     """
 
     id: str
@@ -106,7 +107,7 @@ class Span:
     name: str
     start: float
     end: float
-    status: Literal["succeeded", "failed", "cancelled", "running"]
+    status: Literal["succeeded", "failed", "cancelled", "waiting", "running"]
     parent: str = ""
     after: tuple[str, ...] = ()
     critical: bool = False

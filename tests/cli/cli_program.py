@@ -5,10 +5,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import chdir, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import attrs
 from typer.testing import CliRunner
@@ -38,6 +39,68 @@ class Done:
         return self.stderr.rpartition("\n\n")[2].splitlines()
 
 
+class Output:
+    """What a program writes to one of its streams, line by line as it comes; `None` where that goes elsewhere."""
+
+    def __init__(self, stream: IO[str] | None) -> None:
+        self.lines: list[str] = []
+        self._news = threading.Condition()
+        self._ended = stream is None
+        self._reader = threading.Thread(target=self._read, args=(stream,))
+        self._reader.start()
+
+    def _read(self, stream: IO[str] | None) -> None:
+        for line in stream or ():
+            self._add(line)
+        self._add(None)
+
+    def _add(self, line: str | None) -> None:
+        with self._news:
+            self._ended = line is None
+            self.lines += [] if line is None else [line]
+            self._news.notify_all()
+
+    def wait_for(self, wanted: str, *, times: int = 1) -> None:
+        """Wait until so many lines have had a text."""
+        with self._news:
+            self._news.wait_for(lambda: self._ended or self._count(wanted) >= times, PATIENCE)
+            assert self._count(wanted) >= times, f"{wanted} never came:\n{''.join(self.lines)}"
+
+    def _count(self, wanted: str) -> int:
+        return sum(wanted in line for line in self.lines)
+
+    def text(self) -> str:
+        """All of it, when the program has ended."""
+        self._reader.join(PATIENCE)
+        assert not self._reader.is_alive()
+        return "".join(self.lines)
+
+
+class Program:
+    """A command that runs."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self._process = process
+        self.stdout = Output(process.stdout)
+        self.stderr = Output(process.stderr)
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    def send_signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """End it as a crash does."""
+        self.send_signal(signal.SIGKILL)
+        assert -signal.SIGKILL == self._process.wait(PATIENCE)
+
+    def finish(self) -> Done:
+        status = self._process.wait(PATIENCE)
+        return Done(status, self.stdout.text(), self.stderr.text())
+
+
 @attrs.frozen
 class CommandLine:
     """`dagflow` in the folder of the graphs, with `store` in DAGFLOW_STORE where it is given."""
@@ -46,22 +109,26 @@ class CommandLine:
     variables: Mapping[str, str] = attrs.field(factory=dict)
 
     @contextmanager
-    def started(self, *arguments: str, stdin: int = subprocess.DEVNULL) -> Iterator["subprocess.Popen[str]"]:
+    def started(
+        self, *arguments: str, stdin: int = subprocess.DEVNULL, stdout: int = subprocess.PIPE
+    ) -> Iterator[Program]:
         """Start a command; whatever is left of it at the end is killed."""
-        program = subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-W", "error", "-m", "dagflow", *arguments],
             cwd=GRAPHS,
             stdin=stdin,
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONIOENCODING": "utf-8", **self._environment},
+            env=os.environ | {"PYTHONIOENCODING": "utf-8"} | self._environment,
         )
-        with program:
+        with process:
+            program = Program(process)
             try:
                 yield program
             finally:
-                program.kill()
+                process.kill()
+                program.finish()
 
     def __call__(self, *arguments: str, status: int = 0) -> Done:
         """Run a command in this process to its end, which has the `status`."""
@@ -72,12 +139,11 @@ class CommandLine:
     def process(self, *arguments: str, status: int = 0) -> Done:
         """Run a command as a program to its end, which has the `status`."""
         with self.started(*arguments) as program:
-            return checked(finish(program), status)
+            return checked(program.finish(), status)
 
     @property
     def _environment(self) -> dict[str, str]:
-        store = {"DAGFLOW_STORE": self.store} if self.store else {}
-        return {"COLUMNS": "100", **store, **self.variables}
+        return {"COLUMNS": "100", "DAGFLOW_STORE": self.store, **self.variables}
 
 
 @contextmanager
@@ -95,26 +161,3 @@ def checked(done: Done, status: int) -> Done:
     assert status == done.status, done.stderr
     assert "Traceback" not in done.stderr
     return done
-
-
-def finish(program: "subprocess.Popen[str]") -> Done:
-    stdout, stderr = program.communicate(timeout=PATIENCE)
-    return Done(program.returncode, stdout, stderr)
-
-
-def read_until(program: "subprocess.Popen[str]", wanted: str, *, times: int = 1) -> list[str]:
-    """Read standard error until so many of its lines have had a text."""
-    assert program.stderr is not None
-    lines: list[str] = []
-    while times:
-        line = program.stderr.readline()
-        assert line, f"{wanted} never came:\n{''.join(lines)}"
-        lines.append(line.rstrip("\n"))
-        times -= wanted in line
-    return lines
-
-
-def kill(program: "subprocess.Popen[str]") -> None:
-    """End a program as a crash does."""
-    program.send_signal(signal.SIGKILL)
-    assert -signal.SIGKILL == program.wait(PATIENCE)

@@ -26,7 +26,7 @@ async def test_the_tests_of_typed_graphs_hold_for_runs_that_are_dropped_after_ea
     assert int(dropped[1]) > 50
     passed = re.search(r"(\d+) passed", told)
     assert passed is not None
-    assert int(passed[1]) > 50
+    assert int(passed[1]) > 40
 
 
 def test_the_tests_that_are_left_out_are_there() -> None:

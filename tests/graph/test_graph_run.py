@@ -530,7 +530,7 @@ async def test_nested_runs_inherit_model_journal_and_limit() -> None:
         result = await Graph(start=Outer, max_concurrency=1).run(Outer(), lm=lm)
     assert "vest" == result.node.outfit.top
     runs = [event.run for event in result.events if type(event).__name__ == "RunStarted"]
-    assert [result.run, f"{result.run}/Outer#1/GetDressed.1", f"{result.run}/Outer#1/GetDressed.2"] == runs
+    assert [result.run, f"{result.run}/Outer#1/dress/GetDressed.1", f"{result.run}/Outer#1/GetDressed.1"] == runs
 
 
 async def test_an_error_of_a_nested_run_keeps_both_traces() -> None:

@@ -18,6 +18,7 @@ from dagflow.events import (
     LMCalled,
     NodeCancelled,
     NodeFailed,
+    NodeInterrupted,
     NodeStarted,
     NodeSucceeded,
     RunEnded,
@@ -27,7 +28,7 @@ from dagflow.types import Outcome, Span, Timeline, Usage
 
 __all__ = ["outcome", "timeline", "trace", "usage", "usage_by_node"]
 
-Status = Literal["succeeded", "failed", "cancelled", "running"]
+Status = Literal["succeeded", "failed", "cancelled", "waiting", "running"]
 Key = tuple[str, str, str]
 """What an event names a stretch of work by: its run, `node` or `dependency`, and its id there."""
 
@@ -120,6 +121,7 @@ class Recorder:
             NodeSucceeded: lambda event: self._close_node(event, "succeeded"),
             NodeFailed: lambda event: self._close_node(event, "failed"),
             NodeCancelled: lambda event: self._close_node(event, "cancelled"),
+            NodeInterrupted: lambda event: self._close_node(event, "waiting"),
             DependencyStarted: self._dependency_started,
             DependencySucceeded: lambda event: self._close_dependency(event, "succeeded"),
             DependencyFailed: lambda event: self._close_dependency(event, "failed"),
@@ -188,7 +190,7 @@ class Recorder:
         self._latest[key] = work
         self._work.append(work)
 
-    def _close_node(self, event: NodeSucceeded | NodeFailed | NodeCancelled, status: Status) -> None:
+    def _close_node(self, event: NodeSucceeded | NodeFailed | NodeCancelled | NodeInterrupted, status: Status) -> None:
         self._close(self._latest.get((event.run, "node", event.activation)), status)
 
     def _close_dependency(

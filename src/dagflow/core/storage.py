@@ -106,8 +106,10 @@ class Session(Protocol):
         one where it is given, as with its first records.
 
         Appending again what has just been appended, with the same lease, records, values and head, changes nothing,
-        so that a client that lost the reply can ask again. At least one record is given. Raises `RunLocked` for a lease that is lost, and `CheckpointError`
-        for records that do not follow on those that are there.
+        so that a client that lost the reply can ask again. At least one record is given.
+
+        Raises `RunLocked` for a lease that is lost, and `CheckpointError` for records that do not follow on those
+        that are there.
         """
         ...
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import attrs
@@ -49,6 +49,7 @@ class TypedRun:
     ) -> None:
         self._nodes = nodes
         self._recording = recording
+        self._recorder: TypedRecorder | None = None
         self.state: TypedState = TypedState(start)
 
     @property
@@ -56,12 +57,14 @@ class TypedRun:
         """What the state begins with: typed nodes pass values on by their fields, and write no state."""
         return {}
 
-    @cached_property
+    @property
     def recorder(self) -> TypedRecorder:
         """How the run is recorded."""
-        from dagflow.graph.recording import TypedRecorder  # a run without a store never needs it
+        if self._recorder is None:
+            from dagflow.graph.recording import TypedRecorder  # a run without a store never needs it
 
-        return TypedRecorder(self._recording(), self.state)
+            self._recorder = TypedRecorder(self._recording(), self.state)
+        return self._recorder
 
     async def activate(self, activation: Activation, context: ActivationContext) -> Step:
         """Make the node, run its body or route it, and say what follows."""

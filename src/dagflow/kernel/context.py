@@ -146,10 +146,16 @@ class ActivationContext:
         return f"{path}/{self.activation}.{field}".lstrip("/")
 
     def nested_run_id(self, name: str) -> str:
-        """A new id for a run that this activation starts, the same whenever the activation is run again."""
-        key = (self.activation, self.attempt)
+        """A new id for a run that this activation starts, the same whenever the activation is run again.
+
+        A dependency's runs are counted apart: one that is recorded is not called again, and must not shift others.
+        """
+        path = f"{self.run.id}/{self.activation}"
+        if self.dependency is not None:
+            path += f"/{name_of(self.dependency)}"
+        key = (path, self.attempt)
         self.run.nested[key] += 1
-        return f"{self.run.id}/{self.activation}/{name}.{self.run.nested[key]}"
+        return f"{path}/{name}.{self.run.nested[key]}"
 
 
 # Nested runs, and helpers called from a body, find their activation here; nothing else travels this way.

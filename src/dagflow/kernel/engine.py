@@ -14,7 +14,7 @@ from anyio.abc import TaskGroup
 
 from dagflow.core.plan import Plan
 from dagflow.core.schedule import Activation, Schedule
-from dagflow.errors import CheckpointError, DagflowError, Failure, NodeError, StepLimitError, describe
+from dagflow.errors import AnswerError, CheckpointError, DagflowError, Failure, NodeError, StepLimitError, describe
 from dagflow.events import NodeCancelled, NodeFailed, NodeInterrupted, NodeRetried, NodeStarted, NodeSucceeded
 from dagflow.kernel.cancellation import is_cancellation
 from dagflow.kernel.context import ActivationContext, RunContext, enter_activation
@@ -28,6 +28,10 @@ from dagflow.kernel.workers import Workers
 from dagflow.types import Interrupt, Retry
 
 __all__ = ["Engine", "NodeBody", "Program", "Step"]
+
+
+NEVER_RETRIED = (AnswerError, CheckpointError)
+"""An answer that does not fit, and a journal that cannot be gone on from, do not change by trying again."""
 
 
 @attrs.frozen
@@ -193,7 +197,8 @@ class Engine:
                 if is_cancellation(error):
                     record(NodeCancelled, attempt=attempt, since=began)
                     raise
-                wait = retry_wait(body.retry, attempt, error) if isinstance(error, Exception) else None
+                retriable = isinstance(error, Exception) and not isinstance(error, NEVER_RETRIED)
+                wait = retry_wait(body.retry, attempt, error) if retriable else None
                 if wait is not None:
                     record(NodeRetried, attempt=attempt, error=describe(error), delay=wait)
                     continue

@@ -23,7 +23,7 @@ import anyio
 
 from dagflow.core import records
 from dagflow.core.storage import Head, Lease, Record, Session
-from dagflow.errors import CheckpointError, DagflowError, RunLocked
+from dagflow.errors import CheckpointError, DagflowError, RunLocked, describe
 from dagflow.events import Event, RunEnded, RunStarted
 from dagflow.kernel.journal import Journal
 from dagflow.types import Durability
@@ -41,6 +41,9 @@ FAREWELL = 15.0
 
 BACKLOG = 10_000
 """How many records may wait before a run that need not wait for them does."""
+
+PATIENCE = 60.0
+"""Seconds after which a write that a store has not finished counts as failed; the stores here give up much earlier."""
 
 PAGE = 5_000
 """How many records are read at a time."""
@@ -178,13 +181,18 @@ class Log:
         if self._hurry.is_set():
             self._hurry = anyio.Event()
         try:
-            with anyio.CancelScope(shield=True):
+            with anyio.move_on_after(PATIENCE, shield=True) as scope:
                 await self._session.append(self._lease, batch, values=values, head=head)
+            if scope.cancelled_caught:
+                raise self._error(f"the store did not answer for {PATIENCE:g} s")
         except DagflowError as error:
             self._fail(error)
             raise
         except BaseException as error:
-            self._fail(CheckpointError(f"writing to the store failed: {error!r}", thread_id=self.thread_id))
+            failure = self._error(f"writing to the store failed: {describe(error)}")
+            self._fail(failure)
+            if isinstance(error, Exception):  # which no store may raise
+                raise failure from error
             raise
         else:
             self._written = batch[-1].seq
@@ -194,6 +202,9 @@ class Log:
             if self._end_of_write is not None:
                 self._end_of_write.set()
                 self._end_of_write = None
+
+    def _error(self, problem: str) -> CheckpointError:
+        return CheckpointError(f"thread {self.thread_id}: {problem}", thread_id=self.thread_id)
 
     def _fail(self, error: DagflowError) -> None:
         self.error = self.error or error

@@ -24,7 +24,7 @@ from durable.killed.part import perform
 
 __all__ = ["Line"]
 
-PATIENCE = 20.0
+PATIENCE = 25.0
 """Seconds after which a process is given up."""
 
 

@@ -73,14 +73,16 @@ def delete_command(
 ) -> None:
     """Delete threads with all that is recorded of them, and print their names.
 
-    Where one of them is not there, none is deleted. One that a run works on stays, and the exit status is 1.
+    Where one of them is not there, none is deleted. One that a run works on stays, and the exit status is 1, as it is
+    where the answer is no.
     """
     with told(with_traceback=traceback):
         place = existing_place(store)
         wanted = list(dict.fromkeys(map(thread_name, names)))
         in_store(place, lambda session: _check_known(place, session, wanted))
-        if not yes:
-            _confirm(wanted)
+        if not yes and not _is_confirmed(wanted):
+            tell_line("nothing was deleted")
+            raise typer.Exit(FAILED)
         locked = in_store(place, lambda session: _delete(session, wanted))
     raise typer.Exit(FAILED if locked else 0)
 
@@ -91,11 +93,11 @@ async def _check_known(place: Place, session: Session, names: Collection[str]) -
             raise await unknown(place, session, name)
 
 
-def _confirm(names: Collection[str]) -> None:
+def _is_confirmed(names: Collection[str]) -> bool:
     if not sys.stdin.isatty():
         raise UsageProblem("deleting cannot be undone, and nobody can be asked here; give --yes")
     what = f"thread {next(iter(names))}" if len(names) == 1 else f"{len(names)} threads"
-    typer.confirm(f"delete {what}?", abort=True, err=True)
+    return bool(typer.confirm(f"delete {what}?", err=True))
 
 
 async def _delete(session: Session, names: Collection[str]) -> int:

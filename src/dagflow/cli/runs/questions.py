@@ -67,6 +67,8 @@ def gates_of(graph: Graph) -> Iterator[str]:
 
 
 Schema = Mapping[str, Any]
+DEEPEST = 4
+"""How deep an answer that shows a form goes: a form may contain itself."""
 
 
 def sample(schema: Schema) -> Any:
@@ -76,13 +78,15 @@ def sample(schema: Schema) -> Any:
 
 def _sample(schema: Schema, definitions: Mapping[str, Schema], depth: int) -> Any:
     schema = _resolved(schema, definitions)
+    if depth > DEEPEST:
+        return "..."
     if "const" in schema:
         return schema["const"]
     if schema.get("enum"):
         return schema["enum"][0]
     for alternatives in (schema.get("anyOf"), schema.get("oneOf")):
         if alternatives:
-            return _sample(alternatives[0], definitions, depth)
+            return _sample(alternatives[0], definitions, depth + 1)
     match schema.get("type"):
         case "integer" | "number":
             return 0
@@ -93,9 +97,8 @@ def _sample(schema: Schema, definitions: Mapping[str, Schema], depth: int) -> An
         case "array":
             return []
         case "object":
-            wanted = schema.get("required", ()) if depth < 4 else ()
             fields = schema.get("properties", {})
-            return {name: _sample(fields.get(name, {}), definitions, depth + 1) for name in wanted}
+            return {name: _sample(fields.get(name, {}), definitions, depth + 1) for name in schema.get("required", ())}
         case _:
             return "..."
 
