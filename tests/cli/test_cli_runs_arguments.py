@@ -142,6 +142,7 @@ class TestRun:
         assert "    size: str   asked of a person: Which size?\n" in shown
 
 
+@pytest.mark.slow
 class TestThread:
     @pytest.mark.parametrize(
         "command", [("show",), ("tail",), ("fork",), ("delete", "--yes"), ("cancel",), ("resume", ORDERS)]
@@ -299,7 +300,7 @@ def test_times_count_from_where_a_run_began_or_was_resumed() -> None:
     stream = io.StringIO()
     display = PlainLines(stream)
     common: dict[str, Any] = {"seq": 1, "run": "r", "wall": 0.0}
-    started = {"node": "A", "activation": "A#1", "attempt": 1, "parents": ()}
+    started: dict[str, Any] = {"node": "A", "activation": "A#1", "attempt": 1, "parents": ()}
     display.show(RunStarted(elapsed=0.5, graph="A", fingerprint="", **common))
     display.show(NodeStarted(elapsed=0.75, **started, **common))
     display.show(RunStarted(elapsed=90_000.0, graph="A", fingerprint="", resumed=True, **common))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import unicodedata
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dagflow.report.timeline import human_duration, render_timeline, timeline_svg
+from dagflow.core import folds
+from dagflow.events import Event, NodeStarted, NodeSucceeded, RunEnded, RunStarted
+from dagflow.report.timeline import human_duration, render_timeline, timeline_svg, without_waits
 from dagflow.types import Span, Timeline
 
 WAKE = Timeline(
@@ -170,3 +173,23 @@ def test_picture() -> None:
 def test_picture_of_nothing() -> None:
     """An empty timeline has a picture that says so."""
     assert "nothing ran" in timeline_svg(Timeline())
+
+
+def test_the_time_before_a_resume_is_left_out() -> None:
+    """A run that waited a day shows the seconds of its work: only what the outermost run waited for is left out."""
+    common: dict[str, Any] = {"seq": 1, "run": "r", "wall": 0.0}
+    node: dict[str, Any] = {"node": "A", "activation": "A#1", "attempt": 1, **common}
+    events: list[Event] = [
+        RunStarted(elapsed=1.0, graph="A", fingerprint="", **common),
+        NodeStarted(elapsed=2.0, parents=(), **node),
+        RunEnded(elapsed=3.0, outcome="interrupted", **common),
+        RunStarted(elapsed=90_003.0, graph="A", fingerprint="", resumed=True, **common),
+        RunStarted(elapsed=90_003.5, graph="B", fingerprint="", resumed=True, parent="A#1", **common),
+        NodeSucceeded(elapsed=90_004.0, value=1, targets=(), duration=2.0, **node),
+        RunStarted(elapsed=180_004.0, graph="A", fingerprint="", resumed=True, **common),
+        RunEnded(elapsed=180_005.0, outcome="complete", **common),
+    ]
+    assert [1.0, 2.0, 3.0, 3.0, 3.5, 4.0, 4.0, 5.0] == [event.elapsed for event in without_waits(events)]
+    timeline = folds.timeline(without_waits(events))
+    assert (4.0, 2.0) == (timeline.duration, timeline.spans[0].duration)
+    assert events[:3] == without_waits(events[:3])

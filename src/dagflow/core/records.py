@@ -42,6 +42,7 @@ Data = Mapping[str, Any]
 """The payload of an event, as JSON-able data by field."""
 
 _to_text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+_to_ascii = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 def write(event: Event, payload: Data, values: dict[str, str]) -> Record:
@@ -50,12 +51,26 @@ def write(event: Event, payload: Data, values: dict[str, str]) -> Record:
     fields = {"v": VERSION, "kind": kind.__name__, **_writer(kind)(event)}
     for name, data in payload.items():
         fields[name] = _without_large_items(data, values)
-    text = _to_text(fields)
+    text = _text_of(fields)
     return Record(event.seq, f"{text} {_checksum(text)}")
 
 
+def _text_of(data: Any) -> str:
+    text = _to_text(data)
+    # The text of an error may have lone surrogates (of file names, say), which no store can hold.
+    return text if text.isascii() or _is_encodable(text) else _to_ascii(data)
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _checksum(text: str) -> str:
-    return f"{crc32(text.encode()):08x}"
+    return f"{crc32(text.encode(errors='replace')):08x}"
 
 
 def _without_large_items(data: Any, values: dict[str, str]) -> Any:
@@ -71,7 +86,7 @@ def _without_large(data: Any, values: dict[str, str]) -> Any:
             return data
     elif type(data) is not dict and type(data) is not list:
         return data
-    text = _to_text(data)
+    text = _text_of(data)
     if len(text) < LARGE and not (type(data) is dict and REFERENCE in data):
         return data
     digest = sha256(text.encode()).hexdigest()
@@ -98,15 +113,27 @@ def parse(records: Iterable[Record], *, thread_id: str, after: int = 0) -> list[
                 thread_id=thread_id,
             )
         texts.append(text)
-    # One document is read several times faster than as many as there are records.
-    try:
-        parsed: list[dict[str, Any]] = json.loads(f"[{','.join(texts)}]")
-    except ValueError as error:
-        raise CheckpointError(f"thread {thread_id}: a record is no JSON: {error}", thread_id=thread_id) from error
+    parsed = _objects(texts)
+    if parsed is None:
+        number = next(number for number, text in enumerate(texts, after + 1) if _objects([text]) is None)
+        raise CheckpointError(
+            f"thread {thread_id}: record {number} is damaged (it is no JSON object){_advice(number)}",
+            thread_id=thread_id,
+        )
     for number, fields in enumerate(parsed, after + 1):
         if fields.get("v") != VERSION or fields.get("kind") not in KINDS or fields.get("seq") != number:
-            raise CheckpointError(_unknown(thread_id, number, fields), thread_id=thread_id)
+            raise CheckpointError(_unknown(thread_id, number, fields) + _advice(number), thread_id=thread_id)
     return parsed
+
+
+def _objects(texts: Sequence[str]) -> list[dict[str, Any]] | None:
+    """Read texts that are a JSON object each; `None` where one is not."""
+    try:
+        # One document is read several times faster than as many as there are records.
+        found = json.loads(f"[{','.join(texts)}]")
+    except ValueError:
+        return None
+    return found if len(found) == len(texts) and all(type(item) is dict for item in found) else None
 
 
 def _advice(number: int) -> str:
@@ -151,7 +178,7 @@ def to_events(parsed: Sequence[dict[str, Any]], texts: Mapping[str, str], *, thr
 
     Raises `CheckpointError` for a value that is missing or damaged, and for fields that no such event has.
     """
-    values = {digest: _value(digest, text, thread_id) for digest, text in texts.items()}
+    values = {digest: _value(digest, text) for digest, text in texts.items()}
     made: list[Event] = []
     first = parsed[0]["seq"] if parsed else 0
     for fields in parsed:
@@ -162,24 +189,38 @@ def to_events(parsed: Sequence[dict[str, Any]], texts: Mapping[str, str], *, thr
             made.append(_reader(fields["kind"])(fields))
         except Exception as error:
             reason = f"its value {error} is not stored" if isinstance(error, KeyError) else describe(error)
+            reason = str(error) if isinstance(error, DamagedValue) else reason
             where = f"thread {thread_id}: record {len(made) + first}"
-            raise CheckpointError(f"{where} cannot be read: {reason}", thread_id=thread_id) from error
+            advice = _advice(len(made) + first)
+            raise CheckpointError(f"{where} cannot be read: {reason}{advice}", thread_id=thread_id) from error
     return made
 
 
-def _value(digest: str, text: str, thread_id: str) -> Any:
-    if sha256(text.encode()).hexdigest() != digest:
-        raise CheckpointError(f"thread {thread_id}: the value {digest[:12]}... is damaged", thread_id=thread_id)
+class DamagedValue(ValueError):
+    """Stands for a value whose text is not the one that its digest is of, until somebody asks for it."""
+
+
+def _value(digest: str, text: str) -> Any:
+    if sha256(text.encode(errors="replace")).hexdigest() != digest:
+        return DamagedValue(f"the value {digest[:12]}... is damaged")
     return json.loads(text)
+
+
+def _looked_up(digest: str, values: Mapping[str, Any]) -> Any:
+    value = values[digest]
+    if isinstance(value, DamagedValue):
+        raise value
+    return value
 
 
 def _with_large_items(data: Any, values: Mapping[str, Any]) -> Any:
     if type(data) is not dict:
         return data
     if REFERENCE in data:
-        return values[data[REFERENCE]]
+        return _looked_up(data[REFERENCE], values)
     return {
-        key: values[item[REFERENCE]] if type(item) is dict and REFERENCE in item else item for key, item in data.items()
+        key: _looked_up(item[REFERENCE], values) if type(item) is dict and REFERENCE in item else item
+        for key, item in data.items()
     }
 
 

@@ -197,8 +197,9 @@ class Engine:
                 if is_cancellation(error):
                     record(NodeCancelled, attempt=attempt, since=began)
                     raise
-                retriable = isinstance(error, Exception) and not isinstance(error, NEVER_RETRIED)
-                wait = retry_wait(body.retry, attempt, error) if retriable else None
+                wait = None
+                if isinstance(error, Exception) and not isinstance(error, NEVER_RETRIED):
+                    wait = retry_wait(body.retry, attempt, error)
                 if wait is not None:
                     record(NodeRetried, attempt=attempt, error=describe(error), delay=wait)
                     continue

@@ -9,7 +9,7 @@ from typing import Annotated
 import anyio
 import attrs
 
-from dagflow import Dep, Gate, Graph, Node
+from dagflow import Gate, Graph, Node, dep, gate
 from dagflow.testing import ScriptedLM
 
 
@@ -44,8 +44,8 @@ class Order(Node):
 
 class Shipment(Node):
     item: str
-    price: Annotated[int, Dep(price)]
-    size: Annotated[str, Gate("Which size?")]
+    price: int = dep(price)
+    size: str = gate("Which size?")
 
     async def __call__(self) -> "Sent":
         say("Shipment called")

@@ -22,7 +22,7 @@ class Orders:
     """Work on a thread of the store at `address`; see `durable.killed.part`.
 
     The process kills itself at a `kill_point` of the activation `kill_at`, at the fault point that is the
-    `kill_after`-th one of all, or `kill_in` seconds from the start, wherever that finds it. The body of the activation
+    `kill_after`-th one of all, or after `kill_in` seconds of work, wherever that finds it. The body of the activation
     `hold_at` says so and waits to be told to go on, and each body takes `pause` seconds; with `wait` the process says
     that it is ready, and waits. With `follow` somebody reads the run's stream.
     """

@@ -107,8 +107,9 @@ async def _execute(orders: Orders, channel: Channel, store: Altered) -> dict[str
         resume=orders.do == "resume",
         answers=orders.answers,
     )
-    # By default the signal ends the process at once, and nothing can handle it while it does not.
-    signal.setitimer(signal.ITIMER_REAL, orders.kill_in)
+    # By default the signal ends the process at once, as SIGKILL does. It comes by the time that the process worked, so
+    # that one on a busy machine, or one that waits for a lease, comes as far as any other.
+    signal.setitimer(signal.ITIMER_PROF, orders.kill_in)
     with armed(killer):
         ended = Ended(await (_followed if orders.follow else _executed)(run, durable, ledger), run)
     return {"outcome": ended.outcome, "state": ended.state, "asked": [interrupt.id for interrupt in ended.interrupts]}

@@ -26,7 +26,7 @@ __all__ = ["Case", "Kill", "Tally", "expect", "journals", "sweep"]
 REPORT = os.environ.get("DAGFLOW_CHAOS_REPORT", "")
 """A file that each sweep adds a line of JSON to, with what it counted."""
 
-KILLED = (-signal.SIGKILL, -signal.SIGALRM)
+KILLED = (-signal.SIGKILL, -signal.SIGPROF)
 
 LEASE_WAIT = 30.0
 """Seconds that a resume waits for the lease of a killed process, where that lasts for a while."""
@@ -34,7 +34,7 @@ LEASE_WAIT = 30.0
 
 @attrs.frozen
 class Kill:
-    """When a process ends: at a point of an activation, at the fault point with a number, or after some seconds.
+    """When a process ends: at a point of an activation, at the fault point with a number, or after some seconds of work.
 
     `durability` is that of the process's run, where it is not what the case says of all.
     """

@@ -35,5 +35,8 @@ def encoded(text: str) -> bytes:
 
 
 def decoded(text: bytes) -> str:
-    """Decode what `encoded` made."""
-    return text.decode("utf-8", "surrogatepass")
+    """Decode what `encoded` made; what was damaged in the server gives a text that its checksum is not of."""
+    try:
+        return text.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return text.decode("utf-8", "replace")
