@@ -24,6 +24,7 @@ TESTING = [
 RIVALS = [
     "sf-hamilton>=1.88",
     "langgraph>=1.0",
+    "langgraph-checkpoint-sqlite>=3.0",
     "pydantic-graph>=1.0",
     "openai>=3.0",
     "anthropic>=2.0",
@@ -56,9 +57,13 @@ def demo(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Run the tests on every supported Python that is here, each test on asyncio and on trio."""
+    """Run the tests on every supported Python that is here, each test on asyncio and on trio.
+
+    The newest Python runs all of them, the others leave those out that are marked as slow.
+    """
     session.install(*TESTING)
-    session.run("pytest", "-n", "auto", *session.posargs)
+    slow = [] if session.python in (None, PYTHONS[-1]) else ["-m", "not slow"]
+    session.run("pytest", "-n", "auto", *slow, *session.posargs)
 
 
 @nox.session
@@ -89,7 +94,7 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure side by side with rivals and write benchmarks/RESULTS.md; `-- --short` for a quick look."""
-    session.install(".[trio]", "psutil>=6", *RIVALS)
+    session.install(".[trio,redis]", "psutil>=6", *RIVALS)
     session.run("python", "-m", "benchmarks", *session.posargs)
 
 

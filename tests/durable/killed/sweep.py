@@ -34,7 +34,7 @@ LEASE_WAIT = 30.0
 
 @attrs.frozen
 class Kill:
-    """When a process ends: at a point of an activation, at the fault point with a number, or after some seconds of work.
+    """When a process ends: at a point of an activation, at the n-th fault point of all, or after some seconds of work.
 
     `durability` is that of the process's run, where it is not what the case says of all.
     """
