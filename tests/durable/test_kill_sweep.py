@@ -103,7 +103,7 @@ def test_kills_at_any_moment(
     cases = []
     for seed in range(1 if SCALE == 1 else 8):
         generator = random.Random(f"{part} {seed} {store} {anyio_backend}")
-        kills = [Kill(seconds=generator.uniform(0.005, 0.08)) for _ in range(4)]
+        kills = [Kill(seconds=generator.uniform(0.01, 0.09)) for _ in range(4)]
         cases.append(Case(str(seed), kills, {"follow": generator.random() < 0.5}))
     place = places.at(store, anyio_backend, f"moments {part}")
     tally = sweep(processes, place, cases, expected, "kills at any moment")

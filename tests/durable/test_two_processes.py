@@ -22,14 +22,20 @@ from durable.killed.places import STORES, Place, Places, StoreName
 from durable.killed.processes import Processes
 from durable.killed.questions import ACTIVATIONS as ASKING
 from durable.killed.questions import COLOUR, SIZE
-from durable.killed.stores import LEASE, open_address
+from durable.killed.stores import open_address
 from durable.killed.sweep import journals
 
 pytest_plugins = ["durable.killed.fixtures"]
 pytestmark = [pytest.mark.slow]
 
 LONG = 20.0
-"""Seconds that somebody waits for a lease which is given back."""
+"""Seconds that somebody waits for a lease."""
+
+SLACK = 3.0
+"""Seconds that a busy machine may add."""
+
+LEASE, SHORT_LEASE = 1.5, 0.5
+"""Seconds that leases of killed processes last in Redis."""
 
 
 def other(backend: str) -> str:
@@ -76,7 +82,7 @@ def test_two_resume_at_once(
 ) -> None:
     """Of two processes that resume a thread at one moment, one works, and the other is told that it does."""
     place = places.at(store, anyio_backend, "two at once")
-    killed = processes.do(orders(place, kill_point="committed", kill_at="d#1"))
+    killed = processes.do(orders(place, lease=SHORT_LEASE, kill_point="committed", kill_at="d#1"))
     wait_until_free(place)
     (before,) = journals(place, place.name)
     resume = orders(place, do="resume", wait=True, hold_at="z7#1")
@@ -134,7 +140,7 @@ def test_the_lease_of_a_dead_process(
     """A killed process's thread is free at once in SQLite, in Redis when its lease has run out, and not before."""
     place = places.at(store, anyio_backend, "dead owner")
     began = time.monotonic()
-    processes.do(orders(place, kill_point="body", kill_at="d#1"))
+    processes.do(orders(place, lease=LEASE, kill_point="body", kill_at="d#1"))
     resume = orders(place, do="resume")
     if store == "redis":
         at_once = processes.do(resume)
@@ -149,7 +155,7 @@ def test_a_process_that_stood_still(
 ) -> None:
     """A process that was stopped for so long that another took its thread over writes nothing when it goes on."""
     place = places.at("redis", anyio_backend, "stood still")
-    with processes.begin(orders(place, hold_at="d#1", follow=True)) as one:
+    with processes.begin(orders(place, lease=SHORT_LEASE, hold_at="d#1", follow=True)) as one:
         stopped = one.hear()["pid"]
         os.kill(stopped, signal.SIGSTOP)
         (before,) = journals(place, place.name)
@@ -222,7 +228,8 @@ def test_a_kill_of_who_has_the_answer(
     place = places.at(store, anyio_backend, f"killed with an answer, {point}")
     processes.do(orders(place, graph="questions"))
     resume = orders(place, graph="questions", do="resume", lease_wait=LONG)
-    processes.do(attrs.evolve(resume, answers={COLOUR: "red"}, kill_point=point, kill_at="painter#1"))
+    killed = attrs.evolve(resume, lease=SHORT_LEASE, answers={COLOUR: "red"}, kill_point=point, kill_at="painter#1")
+    assert -signal.SIGKILL == processes.do(killed).status
     (before,) = journals(place, place.name)
     is_recorded = any('"kind":"InterruptAnswered"' in text for text in before.texts)
     assert point != "committed" or is_recorded
@@ -265,7 +272,3 @@ def test_cancelling_from_another_process(
         Part(bodies(place, resumed.pid), told(place, resumed.pid), after, resumed.answer["state"]),
     ]
     assert Verdict() == judge(parts, expected)
-
-
-SLACK = 3.0
-"""Seconds that a busy machine may add."""

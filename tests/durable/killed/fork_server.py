@@ -8,6 +8,7 @@ threads nor an event loop, and ends, with all that it began, when its standard i
 from __future__ import annotations
 
 import faulthandler
+import importlib
 import json
 import os
 import select
@@ -77,11 +78,9 @@ def serve(path: str) -> None:
 
 
 def _import_all() -> None:
-    """Import what processes import when they need it; the event loops too, which need not be made for it."""
-
-    import dagflow.core.structure
-    import dagflow.core.unstructure
-    import dagflow.store.redis.link  # noqa: F401
+    """Import what a process would import when it comes to need it."""
+    for module in ("anyio._backends._asyncio", "anyio._backends._trio", "cattrs.gen", "dagflow.store.redis.link"):
+        importlib.import_module(module)
 
 
 def _fork(connection: socket.socket, listener: socket.socket) -> int:

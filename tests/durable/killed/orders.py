@@ -19,7 +19,7 @@ Sabotage = Literal["", "acknowledge-first", "never-write", "forget-last", "recor
 
 @attrs.frozen(kw_only=True)
 class Orders:
-    """Work on a thread of the store at `address`; see `durable.killed.part`.
+    """Work on a thread of the store at `address`, in Redis with leases of some seconds; see `durable.killed.part`.
 
     The process kills itself at a `kill_point` of the activation `kill_at`, at the fault point that is the
     `kill_after`-th one of all, or after `kill_in` seconds of work, wherever that finds it. The body of the activation
@@ -35,6 +35,7 @@ class Orders:
     graph: GraphName = "fifty"
     answers: Mapping[str, Any] = attrs.field(factory=dict)
     durability: Durability = "sync"
+    lease: float = 10.0
     lease_wait: float = 0.0
     kill_point: str = ""
     kill_at: str = ""

@@ -75,7 +75,7 @@ def perform(orders: Orders, channel: Channel) -> dict[str, Any]:
 
 
 async def _perform(orders: Orders, channel: Channel) -> dict[str, Any]:
-    store = Altered(open_address(orders.address), sabotages(orders.sabotage))
+    store = Altered(open_address(orders.address, lease=orders.lease), sabotages(orders.sabotage))
     try:
         if orders.do == "cancel":
             return {"outcome": str(await Thread(orders.thread, store).cancel())}

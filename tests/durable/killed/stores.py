@@ -15,15 +15,12 @@ from dagflow.store.redis import RedisStore
 from dagflow.store.sqlite import SQLiteStore
 from durable.killed.orders import Sabotage
 
-__all__ = ["LEASE", "Altered", "Watch", "Watched", "open_address", "sabotages"]
-
-LEASE = 1.5
-"""Seconds that the lease of a killed process lasts in Redis."""
+__all__ = ["Altered", "Watch", "Watched", "open_address", "sabotages"]
 
 
-def open_address(address: str) -> Store:
+def open_address(address: str, *, lease: float = 10.0) -> Store:
     """Make the store at an address: the path of an SQLite file, or a Redis URL."""
-    return RedisStore(address, lease=LEASE) if "://" in address else SQLiteStore(address)
+    return RedisStore(address, lease=lease) if "://" in address else SQLiteStore(address)
 
 
 class Altered:

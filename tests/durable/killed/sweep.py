@@ -28,6 +28,9 @@ REPORT = os.environ.get("DAGFLOW_CHAOS_REPORT", "")
 
 KILLED = (-signal.SIGKILL, -signal.SIGPROF)
 
+LEASE = 0.5
+"""Seconds that the lease of a killed process lasts in Redis; one that a stalled process has lost it takes again."""
+
 LEASE_WAIT = 30.0
 """Seconds that a resume waits for the lease of a killed process, where that lasts for a while."""
 
@@ -148,6 +151,7 @@ def _part(processes: Processes, place: Place, case: Case, kill: Kill) -> Ended:
         ledger=str(case.ledger(place)),
         backend=place.backend,
         do="resume" if case.ended and case.journals[-1].texts else "run",
+        lease=LEASE,
         lease_wait=LEASE_WAIT,
         kill_point=kill.point,
         kill_at=kill.activation,
