@@ -23,8 +23,8 @@ class Layout:
 
     def __init__(self, cls: type, names: Iterable[str]) -> None:
         self.cls = cls
-        self.names = tuple(names)
-        self.problem = _problem(cls, self.names)
+        self.names: tuple[str, ...] = tuple(names)
+        self.problem: str | None = _problem(cls, self.names)
         slots = [name for name in self.names if _is_slot(cls, name)] + _slots_of_no_fields(cls, self.names)
         # Not through `getattr`, which asks the class's own `__getattr__` for what is empty.
         self._getters = [(name, inspect.getattr_static(cls, name).__get__) for name in slots]
@@ -61,7 +61,7 @@ class Layout:
         return instance
 
 
-put = object.__setattr__
+put: Callable[[object, str, Any], None] = object.__setattr__
 
 
 def _state_of_dict(instance: Any) -> dict[str, Any]:

@@ -129,10 +129,10 @@ class ClassReader:
     def __init__(self, hint: Any, hooks: Hooks) -> None:
         self.cls: type = class_of(hint)
         self.fields: dict[str, Field] = {field.name: field for field in fields_of(hint)}
-        self.layout = Layout(self.cls, self.fields)
+        self.layout: Layout = Layout(self.cls, self.fields)
         if self.layout.problem is not None:
             raise TypeError(self.layout.problem)
-        self.rows = [(field.name, hooks.reader(field.hint)) for field in self.fields.values()]
+        self.rows: Rows = [(field.name, hooks.reader(field.hint)) for field in self.fields.values()]
         self._readers = dict(self.rows)
         self._blank: dict[str, Any] = {}
         if issubclass(self.cls, Node):

@@ -27,7 +27,7 @@ Hook = Callable[[Any, "Level"], Any]
 SELF_TAGGED = (types.NoneType, bool, int, float, str, list, dict)
 """What tells itself from all else in JSON, so that no tag is needed."""
 
-ESCAPED = {"str": str, "int": int, "float": float}
+ESCAPED: dict[str, type] = {"str": str, "int": int, "float": float}
 """Of these, what has a form with a tag too, for the values that JSON does not have."""
 
 RESERVED = frozenset(cls.__name__ for cls in SELF_TAGGED)
@@ -63,8 +63,8 @@ class Level:
     deeper: Level
 
     def __init__(self, scope: Scope, depth: int = 0) -> None:
-        self.scope = scope
-        self.depth = depth
+        self.scope: Scope = scope
+        self.depth: int = depth
 
     def __getattr__(self, name: str) -> Level:
         if name != "deeper":
@@ -80,7 +80,7 @@ class Scope:
 
     def __init__(self, hooks: Hooks, named: Mapping[str, type]) -> None:
         self.classes: dict[str, type] = {**named, **BUILT_IN}
-        self.top = Level(self)
+        self.top: Level = Level(self)
         self.hooks = hooks
         self._names = {cls: name for name, cls in self.classes.items()}
         self.writers: dict[type, Hook] = {cls: hooks.writer(cls) for cls in SELF_TAGGED}

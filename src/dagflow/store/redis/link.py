@@ -158,8 +158,8 @@ class Current(TaskStatus[None]):
 
     def __init__(self, connection: BaseConnection) -> None:
         self.connection = connection
-        self.scope = anyio.CancelScope(shield=True)
-        self.settled = anyio.Event()
+        self.scope: anyio.CancelScope = anyio.CancelScope(shield=True)
+        self.settled: anyio.Event = anyio.Event()
         self.error: RedisError | None = None
 
     @property

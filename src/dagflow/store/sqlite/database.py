@@ -55,7 +55,7 @@ class Database:
         self.path = path
         self.ttl = ttl
         self.holds: dict[str, Hold] = {}
-        self.locks = LockFolder("")
+        self.locks: LockFolder = LockFolder("")
         self._guard = threading.Lock()
         self._seats: set[Seat] = set()
         self._connection: sqlite3.Connection | None = None

@@ -24,7 +24,7 @@ class FileLock:
     __slots__ = ("_descriptor", "path")
 
     def __init__(self, path: str, descriptor: int) -> None:
-        self.path = path
+        self.path: str = path
         self._descriptor = descriptor
 
     def is_ours(self) -> bool:
@@ -55,7 +55,7 @@ class LockFolder:
     __slots__ = ("path",)
 
     def __init__(self, path: str) -> None:
-        self.path = path
+        self.path: str = path
 
     def take(self, thread_id: str) -> FileLock | None:
         """Lock a thread, without waiting; `None` where it is locked, if only for the moment that a look takes."""
