@@ -9,6 +9,8 @@ from dagflow.core.storage import Store
 from dagflow.store.redis import RedisStore
 from dagflow.testing.store_conformance import Crashing, StoreConformance
 
+pytestmark = pytest.mark.slow  # as a whole: hundreds of cases that each open a store anew
+
 
 class OnOneServer:
     """A store with a prefix of its own; its arguments are remembered for the next object on the same data."""
@@ -34,7 +36,6 @@ class TestRedisStore(OnOneServer, StoreConformance):
     lease_timeout = 0.0
 
 
-@pytest.mark.slow
 class TestRedisStoreCrashing(OnOneServer, Crashing):
     """The cases that kill processes, whose leases end by themselves."""
 

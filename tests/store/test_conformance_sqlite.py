@@ -10,6 +10,8 @@ from dagflow.core.storage import Store
 from dagflow.store.sqlite import SQLiteStore
 from dagflow.testing.store_conformance import Crashing, StoreConformance
 
+pytestmark = pytest.mark.slow  # as a whole: hundreds of cases that each open a store anew
+
 
 class OnOneFile:
     """A store on a file, whose leases end with their process."""
@@ -33,7 +35,6 @@ class TestSQLiteStore(OnOneFile, StoreConformance):
     """All cases but those that kill processes."""
 
 
-@pytest.mark.slow
 class TestSQLiteStoreCrashing(OnOneFile, Crashing):
     """The cases that kill processes."""
 
