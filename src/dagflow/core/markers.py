@@ -17,6 +17,8 @@ Offload = Literal["thread", "inline", "process"]
 
 MARKER: Final = "dagflow.marker"
 DESCRIPTION: Final = "description"
+JSON_KEY: Final = "dagflow.json_key"
+"""A field's name in JSON, in the metadata of a field whose JSON name is a word that Python has for itself."""
 
 T = TypeVar("T")
 

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, NewType, TypeVar, Union, get_args, g
 import attrs
 
 from dagflow.core import hints
-from dagflow.core.markers import DESCRIPTION, UNSET
+from dagflow.core.markers import DESCRIPTION, JSON_KEY, UNSET
 
 __all__ = ["Kind", "ObjectField", "UnsupportedType", "kind_of", "object_fields", "peel"]
 
@@ -78,8 +78,9 @@ class UnsupportedType(ValueError):
 class ObjectField:
     """One field of a class that is written as a JSON object.
 
-    `key` is its name in JSON and in the constructor (for attrs classes, the alias). `default` is
-    `attrs.NOTHING` where there is none, or none that is the same each time. `attribute` is the attrs field.
+    `key` is its name in JSON, and in the constructor (for attrs classes, the alias) unless `argument` says another.
+    `default` is `attrs.NOTHING` where there is none, or none that is the same each time. `attribute` is the attrs
+    field.
     """
 
     name: str
@@ -89,6 +90,7 @@ class ObjectField:
     default: Any
     description: str | None = None
     attribute: attrs.Attribute[Any] | None = None
+    argument: str = attrs.field(default=attrs.Factory(lambda self: self.key, takes_self=True))
 
 
 def is_alias(hint: Any) -> bool:
@@ -220,14 +222,16 @@ def _attrs_field(attribute: attrs.Attribute[Any], hint: Any) -> ObjectField:
     if isinstance(default, factory_class):
         factory = getattr(default, "factory", None)
         default = factory() if factory in _CONSTANT_FACTORIES else attrs.NOTHING
+    argument = attribute.alias or attribute.name
     return ObjectField(
         name=attribute.name,
-        key=attribute.alias or attribute.name,
+        key=attribute.metadata.get(JSON_KEY, argument),
         hint=hint,
         required=required,
         default=attrs.NOTHING if required else default,
         description=attribute.metadata.get(DESCRIPTION),
         attribute=attribute,
+        argument=argument,
     )
 
 

@@ -204,6 +204,7 @@ class ObjectReader:
         self._make: Callable[..., Any] = get_origin(hint) or hint
         self._fields = fields
         self._given = given
+        self._renamed = {field.key: field.argument for field in fields if field.key != field.argument}
         self._rows: list[Row] | None = None
 
     def __call__(self, data: Any, _: Any = None) -> Any:
@@ -245,8 +246,9 @@ class ObjectReader:
         return next(expected(field.hint) for field in self._fields if field.key == key)
 
     def _construct(self, arguments: dict[str, Any]) -> Any:
+        named = {self._renamed.get(key, key): value for key, value in arguments.items()} if self._renamed else arguments
         try:
-            return self._make(**arguments)
+            return self._make(**named)
         except Exception as error:
             found = refusals(self._make, self._fields, arguments) or [InvalidField("$", message_of(error))]
             raise InvalidAnswer(found) from error

@@ -1,0 +1,1 @@
+"""YAML graphs: files of nodes, edges and prompts that compile to the same engine as typed graphs."""
