@@ -19,9 +19,9 @@ LAYERS = (
     ("core",),
     ("kernel",),
     ("lm", "store"),
-    ("graph",),
+    ("graph", "declarative"),
     ("optimize",),
-    ("cli", "report", "testing", "__main__"),
+    ("cli", "report", "testing", "web", "__main__"),
 )
 """Each package or module imports only from its own layer or one above it in this list."""
 

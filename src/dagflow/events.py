@@ -29,6 +29,7 @@ __all__ = [
     "NodeCancelled",
     "NodeFailed",
     "NodeInterrupted",
+    "NodeRecovered",
     "NodeRetried",
     "NodeStarted",
     "NodeSucceeded",
@@ -124,6 +125,16 @@ class NodeFailed(Event):
     attempt: int
     error: str
     duration: float
+
+
+@attrs.frozen(kw_only=True)
+class NodeRecovered(Event):
+    """The last attempt of an activation failed with `error`, and what the node has for that case took its place."""
+
+    node: str
+    activation: str
+    attempt: int
+    error: str
 
 
 @attrs.frozen(kw_only=True)

@@ -94,7 +94,7 @@ class PlainFront:
             raise AnswerError("no text", invalid=[InvalidField(interrupt.id, f"expected string, got {answer!r}")])
         return answer, answer
 
-    def remember(self, history: Iterable[NodeSucceeded]) -> None:
+    def remember(self, history: Iterable[NodeSucceeded], previous: RecordedRun | None) -> None:
         self.history = list(history)
 
     def restore(self, recorded: RecordedRun, answers: State) -> None:

@@ -14,10 +14,10 @@ from anyio import CancelScope
 from dagflow.cli.display import Display, open_display
 from dagflow.cli.signals import Signals
 from dagflow.events import Event
-from dagflow.graph.graph import PreparedRun
 from dagflow.graph.result import GraphResult
 from dagflow.kernel.entry import run_to_completion
 from dagflow.kernel.journal import Subscription
+from dagflow.kernel.prepared import PreparedRun
 
 __all__ = ["Ending", "follow", "run_and_show"]
 
@@ -37,7 +37,7 @@ class Ending:
 
 
 def run_and_show(
-    prepare: Callable[[], PreparedRun],
+    prepare: Callable[[], PreparedRun[GraphResult]],
     *,
     backend: Literal["asyncio", "trio"],
     as_json: bool,
@@ -52,7 +52,7 @@ def run_and_show(
         )
 
 
-async def follow(prepare: Callable[[], PreparedRun], display: Display, signals: Signals) -> Ending:
+async def follow(prepare: Callable[[], PreparedRun[GraphResult]], display: Display, signals: Signals) -> Ending:
     """Run to the end and show every event, those of the clean-up too; a signal cancels the run.
 
     Nothing is raised for a failed run. Raises `OSError` where the display cannot write any more; the run has
@@ -81,7 +81,9 @@ async def follow(prepare: Callable[[], PreparedRun], display: Display, signals: 
     return ending
 
 
-async def _execute(prepared: PreparedRun, scope: CancelScope, events: Subscription, ending: Ending) -> None:
+async def _execute(
+    prepared: PreparedRun[GraphResult], scope: CancelScope, events: Subscription, ending: Ending
+) -> None:
     try:
         with scope:
             ending.result = await prepared.execute()

@@ -33,8 +33,10 @@ from dagflow.cli.problems import UsageProblem, told
 from dagflow.cli.runs.questions import Resumption, gates_of
 from dagflow.cli.runs.stores import find_place, thread_name
 from dagflow.cli.targets import load_graph
-from dagflow.graph.graph import Graph, PreparedRun
+from dagflow.graph.graph import Graph
 from dagflow.graph.options import FROM_GRAPH
+from dagflow.graph.result import GraphResult
+from dagflow.kernel.prepared import PreparedRun
 
 __all__ = ["needed_lm", "repeated", "run"]
 
@@ -74,7 +76,7 @@ def run(
         again = repeated(lm=lm, base_url=base_url, backend=backend)
         resumption = _recording(graph, target, store, thread, durability, again)
 
-        def prepare() -> PreparedRun:
+        def prepare() -> PreparedRun[GraphResult]:
             recorded: dict[str, Any] = {}
             if resumption is not None:
                 recorded = {"store": resumption.place.store, "thread_id": resumption.thread_id}

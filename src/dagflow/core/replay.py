@@ -50,14 +50,16 @@ class RecordedRun:
 class Recording:
     """What is recorded of a thread: its newest run and those nested in it, by id, and what came before.
 
-    `open` are the questions that wait for an answer, by id. `history` are the activations of earlier runs, and
-    `outlines` those of all graphs that were recorded, by fingerprint.
+    `open` are the questions that wait for an answer, by id. `history` are the activations of earlier runs,
+    `previous` is the newest run where another one begins, and `outlines` are those of all graphs that were recorded,
+    by fingerprint.
     """
 
     newest: str = ""
     runs: dict[str, RecordedRun] = attrs.field(factory=dict)
     open: dict[str, Interrupt] = attrs.field(factory=dict)
     history: list[NodeSucceeded] = attrs.field(factory=list)
+    previous: RecordedRun | None = None
     outlines: dict[str, Mapping[str, str]] = attrs.field(factory=dict)
 
     def feed(self, event: Event) -> None:

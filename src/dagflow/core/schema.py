@@ -35,7 +35,7 @@ from dagflow.core.unions import (
 )
 from dagflow.core.unstructure import unstructure
 
-__all__ = ["json_schema"]
+__all__ = ["cached_schema", "json_schema"]
 
 Schema = dict[str, Any]
 
@@ -62,6 +62,14 @@ def json_schema(hint: Any, *, only: Sequence[str] | None = None) -> Schema:
         return copy.deepcopy(_cached(hint, names))
     except TypeError:  # a hint that cannot be hashed
         return _build(hint, names)
+
+
+def cached_schema(hint: Any) -> Schema:
+    """Give what `json_schema` does, shared by all who ask, and not to be changed."""
+    try:
+        return _cached(hint, None)
+    except TypeError:  # a hint that cannot be hashed
+        return _build(hint, None)
 
 
 @functools.lru_cache(maxsize=512)

@@ -13,7 +13,7 @@ from dagflow.core.markers import UNSET
 from dagflow.core.node import Node
 from dagflow.core.plan import SEPARATOR, Plan, PlanNode
 from dagflow.core.storage import Store
-from dagflow.errors import DagflowError, GraphError, name_of
+from dagflow.errors import GraphError, name_of
 from dagflow.events import Event, NodeSucceeded
 from dagflow.graph.discover import NodeType, discover
 from dagflow.graph.options import FROM_GRAPH, FromGraph, Overrides, ResumeOptions, RunOptions
@@ -24,9 +24,10 @@ from dagflow.graph.typed_run import TypedRun, work
 from dagflow.graph.validate import gates_of, graph_faults, lm_needs, unrecordable
 from dagflow.kernel.engine import NodeBody, Program
 from dagflow.kernel.entry import run_to_completion
+from dagflow.kernel.prepared import PreparedRun
 from dagflow.kernel.resolve import Schedule
 from dagflow.kernel.run import Run, RunSettings
-from dagflow.types import Durability, GraphShape
+from dagflow.types import Durability, GraphShape, Outcome
 
 if TYPE_CHECKING:
     from dagflow.core.codec import Codec, Serializer
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from dagflow.kernel.durable import Durable
     from dagflow.kernel.thread import Thread
 
-__all__ = ["Graph", "PreparedRun"]
+__all__ = ["Graph"]
 
 LEASE_WAIT = 12.0
 """Seconds that a resume waits for the lease: that of a process that died ends within 10 of them."""
@@ -261,7 +262,7 @@ class Graph:
         thread_id: str | None = None,
         durability: Durability = "sync",
         lease_wait: float = 0.0,
-    ) -> PreparedRun:
+    ) -> PreparedRun[GraphResult]:
         """Check the arguments of `run` and prepare it; meant for those who follow a run from outside."""
         if not isinstance(start, self.start):
             given = f"the class {start.__name__}" if isinstance(start, type) else f"a {type(start).__name__}"
@@ -271,13 +272,13 @@ class Graph:
         if store is None:
             if thread_id is not None:
                 raise ValueError("thread_id names a journal in a store; pass store= too")
-            return PreparedRun(run, front)
+            return _prepared(run, front)
         if thread_id is None:
             thread_id = run.id
         from dagflow.kernel.durable import Durable  # as in `execute`
 
         durable = Durable(store=store, thread_id=thread_id, durability=durability, lease_wait=lease_wait)
-        return PreparedRun(run, front, durable)
+        return _prepared(run, front, durable)
 
     def prepare_resume(
         self,
@@ -292,7 +293,7 @@ class Graph:
         durability: Durability = "sync",
         lease_wait: float = LEASE_WAIT,
         accept_changes: bool = False,
-    ) -> PreparedRun:
+    ) -> PreparedRun[GraphResult]:
         """Check the arguments of `resume` and prepare it; meant for those who follow a run from outside."""
         from dagflow.kernel.durable import Durable  # as in `execute`
 
@@ -306,7 +307,7 @@ class Graph:
             answers=answers or {},
             accept_changes=accept_changes,
         )
-        return PreparedRun(run, front, durable)
+        return _prepared(run, front, durable)
 
     def _prepare(
         self,
@@ -373,32 +374,10 @@ class Graph:
             raise GraphError(faults, subject=f"graph {self.name}")
 
 
-class PreparedRun:
-    """A run of a typed graph that has not begun; `run` has its id and journal."""
+def _prepared(run: Run, front: TypedRun, durable: Durable | None = None) -> PreparedRun[GraphResult]:
+    state = front.state
 
-    def __init__(self, run: Run, front: TypedRun, durable: Durable | None = None) -> None:
-        if durable is not None and run.is_nested:
-            raise ValueError(
-                "a run inside another is recorded with it; leave store= out, and give it to the outermost run"
-            )
-        self.run = run
-        self._front = front
-        self._durable = durable
-
-    async def execute(self) -> GraphResult:
-        """Run to the end; see `Graph.run` and `Graph.resume`."""
-        run, state = self.run, self._front.state
-        try:
-            if self._durable is None:
-                outcome = await run.execute()
-            else:
-                from dagflow.kernel.durable import execute_durably  # a run without a store never needs it
-
-                outcome = await execute_durably(run, self._durable)
-        except DagflowError as error:
-            if error.run == run.id:
-                error.trace = tuple(state.trace)
-            raise
+    def result(outcome: Outcome, thread_id: str) -> GraphResult:
         trace = tuple(state.trace)
         return GraphResult(
             node=trace[-1] if trace else None,
@@ -406,9 +385,11 @@ class PreparedRun:
             status=outcome,
             run=run.id,
             events=run.journal.of(run.id),
-            thread_id=self._durable.thread_id if self._durable is not None else "",
+            thread_id=thread_id,
             interrupts=run.interrupts,
         )
+
+    return PreparedRun(run, trace=lambda: tuple(state.trace), result=result, durable=durable)
 
 
 def _successors(node: NodeType) -> tuple[str, ...]:

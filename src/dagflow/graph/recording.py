@@ -13,13 +13,14 @@ from dagflow.core.answers import InvalidAnswer
 from dagflow.core.callables import MISSING
 from dagflow.core.codec import Codec, Unreadable, Unwritable
 from dagflow.core.dependencies import Call
+from dagflow.core.fitting import fit
 from dagflow.core.importable import unreachable
 from dagflow.core.inputs import Input, fields_of
 from dagflow.core.markers import UNSET
 from dagflow.core.node import Node
 from dagflow.core.replay import RecordedRun
 from dagflow.core.schema import json_schema
-from dagflow.core.structure import message_of, structure
+from dagflow.core.structure import message_of
 from dagflow.errors import AnswerError, Failure, GraphChanged, InvalidField, NodeError, name_of
 from dagflow.events import NodeSucceeded
 from dagflow.graph.discover import NodeType
@@ -150,8 +151,7 @@ class GraphRecording:
         """Check an answer, and give it as a value and as data; raises `AnswerError`."""
         item = self._field(interrupt)
         try:
-            is_value = not _is_json(answer) and hints.is_instance(answer, item.type, deep=True)
-            value = answer if is_value else structure(answer, item.type)
+            value = fit(answer, item.type)
             self._validate(interrupt, value)
             return value, self._codec.writer(item.type)(value)
         except InvalidAnswer as error:
@@ -228,7 +228,7 @@ class TypedRecorder:
         """Check an answer, and give it as a value and as data; raises `AnswerError`."""
         return self._shared.read_answer(interrupt, answer)
 
-    def remember(self, history: Iterable[NodeSucceeded]) -> None:
+    def remember(self, history: Iterable[NodeSucceeded], previous: RecordedRun | None) -> None:
         """Take over the nodes of earlier runs, as far as the graph still has them: nothing but recalls needs them."""
         for event in history:
             try:
@@ -283,15 +283,6 @@ class TypedRecorder:
             duration=event.duration,
             writes=event.writes,
         )
-
-
-def _is_json(answer: Any) -> bool:
-    """Whether an answer is JSON through and through; there `true` is no integer, and 3 may be a float."""
-    if type(answer) is list:
-        return all(map(_is_json, answer))
-    if type(answer) is dict:
-        return all(type(key) is str and _is_json(item) for key, item in answer.items())
-    return answer is None or type(answer) in (str, int, float, bool)
 
 
 def _converted(attribute: attrs.Attribute[Any], value: Any) -> Any:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 
@@ -16,18 +16,16 @@ from dagflow.core.schedule import Activation
 from dagflow.errors import Failure, GraphError, NodeError, RecallError
 from dagflow.graph.discover import NodeType
 from dagflow.graph.state import TypedState
-from dagflow.kernel.context import ActivationContext, current_activation, enter_activation
+from dagflow.kernel.calling import under_permit
+from dagflow.kernel.context import ActivationContext, current_activation
 from dagflow.kernel.engine import Step
 from dagflow.kernel.interruption import Interruption
-from dagflow.kernel.limits import Permit
 from dagflow.kernel.standalone import by_alias, construct
 
 if TYPE_CHECKING:
     from dagflow.graph.recording import GraphRecording, TypedRecorder
 
 __all__ = ["TypedRun", "work"]
-
-T = TypeVar("T")
 
 
 async def work(activation: Activation, context: ActivationContext) -> Step:
@@ -185,7 +183,7 @@ class TypedRun:
                 ],
                 subject=target.__name__,
             )
-        filled = await _under_permit(context, partial(lm.fill, target, resolved, instruction_of(target), source))
+        filled = await under_permit(context, partial(lm.fill, target, resolved, instruction_of(target), source))
         if not isinstance(filled, target):
             raise _wrong(target.__name__, f"the language model filled {target.__name__} with {filled!r}")
         return filled
@@ -196,7 +194,7 @@ class TypedRun:
             return node_type.routes[0]
         lm = node_type.cls.node_config.lm or context.run.lm
         fields = {item.name: getattr(node, item.name) for item in node_type.inputs}
-        chosen = await _under_permit(context, partial(lm.choose_type, node_type.routes, fields))
+        chosen = await under_permit(context, partial(lm.choose_type, node_type.routes, fields))
         if chosen not in node_type.routes:
             raise _wrong(
                 node_type.name, f"the language model chose {_name(chosen)}, but {_declared(node_type)} may follow"
@@ -209,7 +207,7 @@ class TypedRun:
         arguments: dict[str, Any] = {}
         if node_type.body.lm_parameter is not None:
             arguments[node_type.body.lm_parameter] = node_type.cls.node_config.lm or context.run.lm
-        made = await _under_permit(context, partial(node, **arguments))
+        made = await under_permit(context, partial(node, **arguments))
         if (None if made is None else type(made)) in node_type.routes:
             followed: Node | None = made
             return followed
@@ -249,17 +247,6 @@ def _is_exclusive(node_type: NodeType) -> bool:
     """Whether the node's dependencies can be cancelled by nothing less than the end of the run."""
     config = node_type.cls.node_config
     return config.timeout is None and config.retry is None
-
-
-async def _under_permit(context: ActivationContext, work: Callable[[], Awaitable[T]]) -> T:
-    """Await `work()` under a permit of the run's limit, if there is one; nested runs of it lend the permit."""
-    if context.run.limit is None:
-        return await work()
-    async with Permit(context.run.limit) as permit:
-        enter_activation(context.calling(context.dependency, permit))
-        result = await work()
-        enter_activation(context)
-        return result
 
 
 def _is_open(item: Input, node: Node) -> bool:

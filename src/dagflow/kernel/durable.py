@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import anyio
@@ -16,7 +16,7 @@ from dagflow.kernel.cancellation import is_cancellation
 from dagflow.kernel.context import DurableRun
 from dagflow.kernel.log import Log, acquire, read_events
 from dagflow.kernel.run import Run
-from dagflow.types import Durability, Outcome
+from dagflow.types import Durability, Interrupt, Outcome
 
 __all__ = ["Durable", "execute_durably"]
 
@@ -31,12 +31,16 @@ def _check_lease_wait(settings: object, attribute: object, value: float) -> None
         raise ValueError(f"lease_wait must be a number of seconds, 0 or more, not {value}")
 
 
+FindAnswers = Callable[[Mapping[str, Interrupt]], Mapping[str, Any]]
+
+
 @attrs.frozen(kw_only=True, eq=False)
 class Durable:
     """Where and how a run is recorded.
 
-    `resume` tells that it goes on from what the thread has, with `answers` by the id of the interrupt, and with
-    another graph where `accept_changes` says so. `lease_wait` is in seconds.
+    `resume` tells that it goes on from what the thread has, with `answers` by the id of the interrupt (or what finds
+    them, given the open questions by id), and with another graph where `accept_changes` says so. `lease_wait` is in
+    seconds.
     """
 
     store: Store
@@ -44,7 +48,7 @@ class Durable:
     durability: Durability = attrs.field(default="sync", validator=_check_durability)
     lease_wait: float = attrs.field(default=0.0, validator=_check_lease_wait)
     resume: bool = False
-    answers: Mapping[str, Any] = attrs.field(factory=dict)
+    answers: Mapping[str, Any] | FindAnswers = attrs.field(factory=dict)
     accept_changes: bool = False
 
 
@@ -69,13 +73,15 @@ async def _go_on(run: Run, durable: Durable, session: Session, log: Log) -> None
     events = await read_events(session, durable.thread_id)
     recording = fold(events)
     recorded = None
+    answers: Mapping[str, Any] = {}
     if durable.resume:
-        recorded = _to_resume(recording, durable)
+        recorded, answers = _to_resume(recording, durable)
     else:
         _refuse_open_questions(recording, durable)
         if recording.newest:  # to the run that begins now, the newest one is history like those before it
-            recording.history += recording.runs[recording.newest].succeeded
-    shared = DurableRun(log, recording, dict(durable.answers), durable.accept_changes)
+            recording.previous = recording.runs[recording.newest]
+            recording.history += recording.previous.succeeded
+    shared = DurableRun(log, recording, dict(answers), durable.accept_changes)
     run.go_on(shared, recorded)
     run.journal.write_to(log, events)
 
@@ -89,21 +95,22 @@ def _refuse_open_questions(recording: Recording, durable: Durable) -> None:
         )
 
 
-def _to_resume(recording: Recording, durable: Durable) -> RecordedRun:
+def _to_resume(recording: Recording, durable: Durable) -> tuple[RecordedRun, Mapping[str, Any]]:
     if not recording.newest:
         raise CheckpointError(
             f"there is no thread {durable.thread_id} in the store; start it with run(..., thread_id=...), "
             f"or look for its name with `list`",
             thread_id=durable.thread_id,
         )
-    unknown = [name for name in durable.answers if name not in recording.open]
+    answers = durable.answers(recording.open) if callable(durable.answers) else durable.answers
+    unknown = [name for name in answers if name not in recording.open]
     if unknown:
         known = _questions(recording) if recording.open else "nothing"
         invalid = [InvalidField(name, "no such question is open") for name in unknown]
         raise AnswerError(
             f"thread {durable.thread_id} asked no {' and no '.join(unknown)}; it waits for {known}", invalid=invalid
         )
-    return recording.runs[recording.newest]
+    return recording.runs[recording.newest], answers
 
 
 def _questions(recording: Recording) -> str:

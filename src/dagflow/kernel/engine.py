@@ -15,7 +15,15 @@ from anyio.abc import TaskGroup
 from dagflow.core.plan import Plan
 from dagflow.core.schedule import Activation, Schedule
 from dagflow.errors import AnswerError, CheckpointError, DagflowError, Failure, NodeError, StepLimitError, describe
-from dagflow.events import NodeCancelled, NodeFailed, NodeInterrupted, NodeRetried, NodeStarted, NodeSucceeded
+from dagflow.events import (
+    NodeCancelled,
+    NodeFailed,
+    NodeInterrupted,
+    NodeRecovered,
+    NodeRetried,
+    NodeStarted,
+    NodeSucceeded,
+)
 from dagflow.kernel.cancellation import is_cancellation
 from dagflow.kernel.context import ActivationContext, RunContext, enter_activation
 from dagflow.kernel.fault_points import reach
@@ -38,13 +46,17 @@ NEVER_RETRIED = (AnswerError, CheckpointError)
 class Step:
     """What an activation came to: its `value`, the `targets` that follow, and its `writes` to the state.
 
-    `value` is kept in the trace. `result` is what the node's body gave, for those that follow.
+    `value` is kept in the trace. `result` is what the node's body gave, for those that follow. `targets` may be a
+    function that finds them: it is called once, when the body is over, and what it raises is not retried.
     """
 
     value: Any = None
-    targets: tuple[str, ...] = ()
+    targets: tuple[str, ...] | Callable[[], tuple[str, ...]] = ()
     writes: Mapping[str, Any] = attrs.field(factory=dict)
     result: Any = None
+
+
+Recover = Callable[[Activation, ActivationContext, Exception], Awaitable[Step]]
 
 
 @attrs.frozen(eq=False)
@@ -52,22 +64,25 @@ class NodeBody:
     """How a node is run: `work` is given the activation and its context, anew for each attempt.
 
     `timeout` is in seconds and bounds each attempt. `max_concurrency` bounds the activations of the node that
-    are under way at once.
+    are under way at once. `recover` stands in for a body whose last attempt failed: it is given what was raised,
+    and gives a step in its place, or raises.
     """
 
     work: Callable[[Activation, ActivationContext], Awaitable[Step]]
     timeout: float | None = None
     retry: Retry | None = None
     max_concurrency: int | None = None
+    recover: Recover | None = None
 
 
 @attrs.frozen(eq=False)
 class Program:
-    """What a front end compiles to: a plan, and one body for each of its nodes."""
+    """What a front end compiles to: a plan, one body for each of its nodes, and how the state's keys are folded."""
 
     name: str
     plan: Plan
     bodies: Mapping[str, NodeBody]
+    reducers: Mapping[str, Callable[[Any, Any], Any]] = attrs.field(factory=dict)
 
 
 class Engine:
@@ -185,7 +200,18 @@ class Engine:
             try:
                 if wait is not None:
                     await anyio.sleep(wait)
-                step = await self._attempt(body, activation, attempt)
+                try:
+                    step = await self._attempt(body, activation, attempt)
+                except Exception as error:
+                    if isinstance(error, NEVER_RETRIED) or is_cancellation(error):
+                        raise
+                    wait = retry_wait(body.retry, attempt, error)
+                    if wait is not None:
+                        record(NodeRetried, attempt=attempt, error=describe(error), delay=wait)
+                        continue
+                    if body.recover is None:
+                        raise
+                    step = await self._recover(body.recover, activation, attempt, error)
             except BaseException as error:
                 asked = interrupts_of(error)
                 if asked:
@@ -197,12 +223,6 @@ class Engine:
                 if is_cancellation(error):
                     record(NodeCancelled, attempt=attempt, since=began)
                     raise
-                wait = None
-                if isinstance(error, Exception) and not isinstance(error, NEVER_RETRIED):
-                    wait = retry_wait(body.retry, attempt, error)
-                if wait is not None:
-                    record(NodeRetried, attempt=attempt, error=describe(error), delay=wait)
-                    continue
                 record(NodeFailed, attempt=attempt, error=describe(error), since=began)
                 self._fail(activation, error)
                 return
@@ -210,32 +230,50 @@ class Engine:
                 # The body swallowed its cancellation. What it gave comes too late to count.
                 record(NodeCancelled, attempt=attempt, since=began)
                 return
-            reach("body", activation.id)
-            value, result, targets, writes = step.value, step.result, step.targets, step.writes
-            payload = None
-            try:
-                if self._log is not None:
-                    payload = self._run.front.recorder.write_step(activation.node, value, result, writes)
-                following = self.schedule.succeeded(activation, targets, writes)
-            except Exception as error:  # a state conflict, what a reducer raises, or what cannot be written
-                record(NodeFailed, attempt=attempt, error=describe(error), since=began)
-                self._fail(activation, error)
-                return
-            record(
-                NodeSucceeded,
-                attempt=attempt,
-                value=value,
-                result=result,
-                targets=targets,
-                writes=writes,
-                since=began,
-                payload=payload,
-            )
-            if (self._log is not None or journal.congested) and not await self._settle(journal):
-                return
-            reach("committed", activation.id)
-            self._admit(following)
+            await self._complete(activation, step, attempt, began)
             return
+
+    async def _recover(self, recover: Recover, activation: Activation, attempt: int, error: Exception) -> Step:
+        """Let what stands in for a body that failed take its place, and record that it does, and why."""
+        context = ActivationContext(self._run, activation.node, activation.id, attempt)
+        isolated = copy_context()
+        isolated.run(enter_activation, context)
+        step = await run_isolated(isolated, recover, activation, context, error)
+        context.record(NodeRecovered, attempt=attempt, error=describe(error))
+        return step
+
+    async def _complete(self, activation: Activation, step: Step, attempt: int, began: float) -> None:
+        """Record what an activation came to, and start what follows once that is in the store."""
+        journal = self._run.journal
+        record = partial(journal.record, run=self._run.id, node=activation.node, activation=activation.id)
+        reach("body", activation.id)
+        value, result, writes = step.value, step.result, step.writes
+        payload = None
+        try:
+            targets = step.targets() if callable(step.targets) else step.targets
+            if self._log is not None:
+                payload = self._run.front.recorder.write_step(activation.node, value, result, writes)
+            following = self.schedule.succeeded(activation, targets, writes)
+        except (
+            Exception
+        ) as error:  # no way to go on, a state conflict, what a reducer raises, or what cannot be written
+            record(NodeFailed, attempt=attempt, error=describe(error), since=began)
+            self._fail(activation, error)
+            return
+        record(
+            NodeSucceeded,
+            attempt=attempt,
+            value=value,
+            result=result,
+            targets=targets,
+            writes=writes,
+            since=began,
+            payload=payload,
+        )
+        if (self._log is not None or journal.congested) and not await self._settle(journal):
+            return
+        reach("committed", activation.id)
+        self._admit(following)
 
     async def _settle(self, journal: Journal) -> bool:
         """Wait until what was recorded may be told, and followers have room for it; `False` if it never may."""

@@ -43,8 +43,12 @@ class Recorder(Protocol):
         """Check an answer, and give it as a value and as JSON-able data; raises `AnswerError`."""
         ...
 
-    def remember(self, history: Iterable[NodeSucceeded]) -> None:
-        """Take over what the thread has from before the run; the payloads of the events are JSON-able data."""
+    def remember(self, history: Iterable[NodeSucceeded], previous: RecordedRun | None) -> None:
+        """Take over what the thread has from before the run; the payloads of the events are JSON-able data.
+
+        `history` are the activations of all earlier runs, `previous` is the last of them where this one begins anew.
+        Raises `GraphChanged` where what it begins with does not fit any more.
+        """
         ...
 
     def restore(self, recorded: RecordedRun, answers: Mapping[str, Any]) -> None:

@@ -80,6 +80,8 @@ class Run:
         self.durable: DurableRun | None = None
         self.interrupts: tuple[Interrupt, ...] = ()
         """The questions that are open when the run has ended, if it is interrupted."""
+        self.schedule: Schedule | None = None
+        """Knows what has run and the state that it left, once the run has begun."""
         if parent is None:
             self.journal: Journal = Journal()
             self.id: str = os.urandom(6).hex()
@@ -138,9 +140,9 @@ class Run:
     def _begin(self) -> Beginning:
         """Work out where the run stands, and what is to run now."""
         durable, recorded = self.durable, self._recorded
-        schedule = Schedule(self._program.plan)
+        schedule = self.schedule = Schedule(self._program.plan, reducers=self._program.reducers)
         if durable is not None and self._parent is None:
-            self._front.recorder.remember(durable.recording.history)
+            self._front.recorder.remember(durable.recording.history, durable.recording.previous)
         if durable is None or recorded is None:
             return Beginning(schedule, schedule.start(self._front.initial_writes))
         given = read_answers(self._front.recorder, recorded, durable.answers)

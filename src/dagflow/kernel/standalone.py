@@ -17,7 +17,7 @@ from dagflow.kernel.context import current_activation
 from dagflow.kernel.resolve import Resolver, Schedule
 from dagflow.kernel.resources import Resources
 
-__all__ = ["resolve_calls", "resolve_dep", "resolve_fields"]
+__all__ = ["NodeMaker", "resolve_calls", "resolve_dep", "resolve_fields"]
 
 T = TypeVar("T")
 Overrides = Mapping[Callable[..., Any], Any]
@@ -139,7 +139,7 @@ async def _resolve(
     activation = current_activation()
     if activation is not None and deps is None and lm is None:
         return await activation.run.resolver.resolve(plan, node=node, asker=activation, exclusive=False)
-    maker = _Maker(lm)
+    maker = NodeMaker(lm)
     if not any(call.mode == "context" for call in plan.calls.values()):
         return await Resolver(make_node=maker.make, schedule=schedule, overrides=deps).resolve(plan, node=node)
     try:
@@ -150,7 +150,7 @@ async def _resolve(
         raise (never_wrapped(group) or group) from None
 
 
-class _Maker:
+class NodeMaker:
     """Makes dependencies that are nodes, with a language model if there is one."""
 
     def __init__(self, lm: Any) -> None:

@@ -23,9 +23,10 @@ from dagflow.core.prompts import (
     repair_prompt,
     system_with_schema,
 )
+from dagflow.core.schema import cached_schema
 from dagflow.core.secrets import Secret
 from dagflow.core.structure import assemble, structure
-from dagflow.core.tools import to_tools
+from dagflow.core.tools import Tool, to_tools
 from dagflow.errors import FillError, InvalidField, LMError
 from dagflow.kernel.context import record_lm_call, resolve_inputs
 from dagflow.lm.billing import losses
@@ -134,6 +135,44 @@ class BaseLM(ABC):
             target.__name__,
             lambda data: structure(data, target, only=names, given=resolved),
             max_tool_turns=config.max_tool_turns,
+        )
+
+    async def extract(
+        self,
+        target: Any,
+        *,
+        system: str = "",
+        user: str,
+        name: str = "",
+        tools: Sequence[Tool] = (),
+        max_tool_turns: int = 10,
+    ) -> Any:
+        """Ask with a prompt of one's own, and give the answer as a value of `target`, a class or any type hint.
+
+        `target` may be `str`: then the answer is text, as it is. `name` says what is asked for in errors and events.
+        How to answer, and the schema where the model is not given it in another way, is added to `system`.
+
+        Raises `LMError` where there is no answer, `FillError` where it stays invalid, `UnsupportedType` for a type
+        without a form in JSON. Cancellation passes through.
+        """
+        message = (Message("user", user),)
+        if target is str:
+            request = LMRequest(system=system, messages=message, target=name, tools=tuple(tools))
+            return (await self.ask(request, max_tool_turns=max_tool_turns)).text
+        schema = cached_schema(target)
+        wanted = getattr(target, "__name__", "Answer")
+        request = LMRequest(
+            system=f"{system}\n\n{system_with_schema(schema)}".lstrip(),
+            native_system=f"{system}\n\n{SYSTEM}".lstrip(),
+            messages=message,
+            schema=schema,
+            schema_name=wanted if wanted.isidentifier() else "Answer",
+            purpose="fill",
+            target=name or wanted,
+            tools=tuple(tools),
+        )
+        return await self._answer(
+            request, name or wanted, lambda data: structure(data, target), max_tool_turns=max_tool_turns
         )
 
     async def ask(self, request: LMRequest, *, max_tool_turns: int = 10) -> LMResponse:

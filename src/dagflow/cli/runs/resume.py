@@ -32,8 +32,9 @@ from dagflow.cli.runs.questions import Resumption
 from dagflow.cli.runs.stores import existing_place, on_thread
 from dagflow.cli.targets import load_graph
 from dagflow.errors import AnswerError
-from dagflow.graph.graph import PreparedRun
 from dagflow.graph.options import FROM_GRAPH
+from dagflow.graph.result import GraphResult
+from dagflow.kernel.prepared import PreparedRun
 from dagflow.types import Interrupt
 
 __all__ = ["resume"]
@@ -86,7 +87,7 @@ def resume(
         notes = [*given.notes, *([f"language model: {model.label}"] if model else [])]
 
         def attempt(values: Mapping[str, Any]) -> Ending:
-            def prepare() -> PreparedRun:
+            def prepare() -> PreparedRun[GraphResult]:
                 return graph.prepare_resume(thread, values, store=place.store, accept_changes=accept_changes, **options)
 
             return run_and_show(prepare, backend=backend.value, as_json=events is not None, notes=notes)

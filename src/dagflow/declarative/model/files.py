@@ -47,7 +47,7 @@ class RedisCheckpointer:
     type: Literal["redis"] = required("The kind of store.")
     url: str = required("Where it is, as `redis://HOST:PORT/DB`; `${NAME}` is an environment variable.")
     ttl: float | None = option(None, "Seconds after its last event that a thread is kept.", validator=POSITIVE)
-    prefix: str = option("dagflow", "What the names of its keys begin with.")
+    prefix: str = option("dagflow:", "What the names of its keys begin with.")
 
 
 Checkpointer = MemoryCheckpointer | SQLiteCheckpointer | RedisCheckpointer
