@@ -91,6 +91,8 @@ class NodeStarted(Event):
 class NodeSucceeded(Event):
     """An activation ended well. `value` is the node with its fields filled, `targets` the nodes that follow.
 
+    The nodes of a YAML graph are no values: there, what happened is in `writes`.
+
     `result` is the next node, where a body made it itself. `writes` are what it wrote to the state. `duration` is
     in seconds and counts all attempts.
     """
@@ -98,7 +100,7 @@ class NodeSucceeded(Event):
     node: str
     activation: str
     attempt: int
-    value: Any
+    value: Any = None
     result: Any = None
     targets: tuple[str, ...]
     duration: float

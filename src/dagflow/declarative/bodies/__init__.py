@@ -1,0 +1,1 @@
+"""What the nodes of a YAML graph do, one module for each kind of work."""

@@ -1,0 +1,69 @@
+"""What a run of a YAML graph came to."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import attrs
+
+from dagflow.events import Event
+from dagflow.types import Interrupt, Outcome, Timeline, Usage
+
+__all__ = ["YamlResult"]
+
+
+@attrs.frozen(eq=False, slots=False)
+class YamlResult:
+    """The state at the end of a run, or where it waits for answers, and the events that tell the rest.
+
+    `status` is `"complete"` or `"interrupted"`: a run that fails or is cancelled raises instead. `thread_id` names the
+    journal where the run is recorded, and is empty where it is not.
+    """
+
+    status: Outcome
+    state: dict[str, Any]
+    run: str
+    events: tuple[Event, ...] = attrs.field(repr=False)
+    thread_id: str = ""
+    interrupts: tuple[Interrupt, ...] = ()
+
+    @cached_property
+    def usage(self) -> Usage:
+        """What the language models of the run used, in total."""
+        from dagflow.core import folds  # a run that nobody asks about needs none of them
+
+        return folds.usage(self.events)
+
+    @cached_property
+    def timeline(self) -> Timeline:
+        """When each node, dependency and model call ran, in seconds since the run began."""
+        from dagflow.core import folds
+
+        return folds.timeline(self.events)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as plain data: `status`, `state`, and `thread_id` where there is one.
+
+        An interrupted run also has `interrupts`, each with `id`, `resume_key`, `message`, `node`, `type` and `schema`,
+        and the `resume_key` and `message` of the first.
+        """
+        found: dict[str, Any] = {"status": self.status, "state": self.state}
+        if self.thread_id:
+            found["thread_id"] = self.thread_id
+        if self.status == "interrupted":
+            asked = [_question(interrupt) for interrupt in self.interrupts]
+            first = asked[0] if asked else {"resume_key": None, "message": ""}
+            found |= {"resume_key": first["resume_key"], "message": first["message"], "interrupts": asked}
+        return found
+
+
+def _question(interrupt: Interrupt) -> dict[str, Any]:
+    return {
+        "id": interrupt.id,
+        "resume_key": interrupt.field,
+        "message": interrupt.question,
+        "node": interrupt.node,
+        "type": interrupt.type,
+        "schema": dict(interrupt.schema),
+    }
