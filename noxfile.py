@@ -13,7 +13,7 @@ import nox
 
 SUPPORTED = ("3.11", "3.12", "3.13")
 TESTING = [
-    ".[trio,cli,testing,prices,pydantic-ai,dspy,redis]",
+    ".[trio,cli,testing,prices,pydantic-ai,dspy,redis,yaml,jinja,web]",
     "pytest-xdist>=3.6",
     "jsonschema>=4.23",
     "openai>=3.0",
@@ -78,7 +78,7 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Check types with mypy and pyright, and that every public name has a complete type."""
     session.install("-e", TESTING[0], *TESTING[1:], "nox")
-    session.install("mypy>=1.18", "pyright>=1.1.400", "types-jsonschema", "types-psutil")
+    session.install("mypy>=1.18", "pyright>=1.1.400", "types-jsonschema", "types-psutil", "types-PyYAML")
     session.run("mypy")
     session.run("pyright")
     session.run("pyright", "--verifytypes", "dagflow", "--ignoreexternal")
@@ -87,7 +87,7 @@ def types(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation; warnings are errors."""
-    session.install(".[trio,cli]", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.27")
+    session.install(".[trio,cli,yaml]", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.27")
     session.run("mkdocs", "build", "--strict")
 
 

@@ -15,6 +15,24 @@ if TYPE_CHECKING:
     from dagflow.core.secrets import Secret
     from dagflow.core.storage import Store
     from dagflow.core.tools import Tool
+    from dagflow.declarative.api import (
+        load_and_compile,
+        load_and_compile_async,
+        resume_async,
+        run_graph_async,
+        run_until_interrupt_async,
+        stream_graph_async,
+    )
+    from dagflow.declarative.graph import YamlGraph
+    from dagflow.declarative.prompting import (
+        PromptCall,
+        execute_prompt_async,
+        execute_prompts_concurrent,
+        stream_prompt_async,
+    )
+    from dagflow.declarative.results import YamlResult
+    from dagflow.declarative.source import SourceError
+    from dagflow.declarative.state import StateError
     from dagflow.errors import (
         AnswerError,
         CheckpointError,
@@ -67,6 +85,24 @@ _HOMES = {
     "core.secrets": ("Secret",),
     "core.storage": ("Store",),
     "core.tools": ("Tool",),
+    "declarative.api": (
+        "load_and_compile",
+        "load_and_compile_async",
+        "resume_async",
+        "run_graph_async",
+        "run_until_interrupt_async",
+        "stream_graph_async",
+    ),
+    "declarative.graph": ("YamlGraph",),
+    "declarative.prompting": (
+        "PromptCall",
+        "execute_prompt_async",
+        "execute_prompts_concurrent",
+        "stream_prompt_async",
+    ),
+    "declarative.results": ("YamlResult",),
+    "declarative.source": ("SourceError",),
+    "declarative.state": ("StateError",),
     "errors": (
         "AnswerError",
         "CheckpointError",
@@ -151,6 +187,7 @@ __all__ = [
     "Price",
     "ProcessError",
     "ProcessTimeout",
+    "PromptCall",
     "Recall",
     "RecallError",
     "RedisStore",
@@ -162,8 +199,10 @@ __all__ = [
     "SQLiteStore",
     "Secret",
     "Serializer",
+    "SourceError",
     "Span",
     "StateConflict",
+    "StateError",
     "StepLimitError",
     "Store",
     "Thread",
@@ -171,16 +210,22 @@ __all__ = [
     "Tool",
     "ToolCall",
     "Usage",
+    "YamlGraph",
+    "YamlResult",
     "budgeted",
     "cached",
     "compile_graph",
     "dep",
+    "execute_prompt_async",
+    "execute_prompts_concurrent",
     "fallback",
     "field",
     "gate",
     "hedged",
     "idempotency_key",
     "list_threads",
+    "load_and_compile",
+    "load_and_compile_async",
     "load_lm",
     "map_concurrent",
     "progress",
@@ -189,7 +234,12 @@ __all__ = [
     "recall",
     "resolve_dep",
     "resolve_fields",
+    "resume_async",
     "retrying",
+    "run_graph_async",
+    "run_until_interrupt_async",
+    "stream_graph_async",
+    "stream_prompt_async",
     "trace_to_examples",
 ]
 

@@ -5,14 +5,14 @@ they come. A nested run's events stand in the journal of the run that it belongs
 
 Every event has `seq` (counting from 1 within the journal), `run` (the id of the run or nested run), `wall`
 (seconds since the epoch) and `elapsed` (seconds since the journal began, on the monotonic clock of the event
-loop). `Token` and `Progress` are live only: they are streamed with the `seq` of the event before them, and
-never kept.
+loop). `Token`, `Progress`, `Printed` and `Yielded` are live only: they are streamed with the `seq` of the event
+before them, and never kept.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import attrs
 
@@ -29,14 +29,17 @@ __all__ = [
     "NodeCancelled",
     "NodeFailed",
     "NodeInterrupted",
+    "NodeRaised",
     "NodeRecovered",
     "NodeRetried",
     "NodeStarted",
     "NodeSucceeded",
+    "Printed",
     "Progress",
     "RunEnded",
     "RunStarted",
     "Token",
+    "Yielded",
 ]
 
 
@@ -105,6 +108,20 @@ class NodeSucceeded(Event):
     targets: tuple[str, ...]
     duration: float
     writes: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
+class NodeRaised(Event):
+    """An attempt of a task raised `error`; `traceback` is the text of where it came from, without known secrets.
+
+    Only pipelines record it. What follows from it, a retry or a failure, is an event of its own.
+    """
+
+    node: str
+    activation: str
+    attempt: int
+    error: str
+    traceback: str
 
 
 @attrs.frozen(kw_only=True)
@@ -260,5 +277,28 @@ class Progress(Event):
     activation: str
     message: str
     fraction: float | None = None
+
+    live: ClassVar[bool] = True
+
+
+@attrs.frozen(kw_only=True)
+class Printed(Event):
+    """A line that a task printed to `stream`, or a piece of one that is too long, without known secrets."""
+
+    node: str
+    activation: str
+    stream: Literal["stdout", "stderr"]
+    text: str
+
+    live: ClassVar[bool] = True
+
+
+@attrs.frozen(kw_only=True)
+class Yielded(Event):
+    """An item that the async generator of a task yielded."""
+
+    node: str
+    activation: str
+    value: Any
 
     live: ClassVar[bool] = True

@@ -59,11 +59,16 @@ class TestTarget:
             ("dagflow.erors", "there is no module dagflow.erors; did you mean dagflow.errors?"),
             ("cli_plian.py", "there is no file cli_plian.py; did you mean cli_plain.py?"),
             ("cli_plain.py:grph", "cli_plain.py has no grph; did you mean graph?"),
-            ("cli_plain:Begin", "cli_plain:Begin is the class Begin, and no Graph; there is cli_plain:graph"),
-            ("graph.yaml", "graph.yaml: unsupported file type '.yaml'; TARGET is module[:name] or file.py[:name]"),
+            ("cli_plain:Begin", "cli_plain:Begin is the class Begin, and no graph; there is cli_plain:graph"),
+            ("graph.yaml", "there is no file graph.yaml"),
+            ("graph.yaml:main", "graph.yaml holds one graph; leave :main out"),
+            (
+                "graph.json",
+                "graph.json: unsupported file type '.json'; TARGET is module[:name], file.py[:name] or file.yaml",
+            ),
             ("cli_two", "cli_two has 2 graphs; say which one: cli_two:first, cli_two:second"),
             ("json", "json has no Graph; make one in it: `graph = Graph(start=...)`"),
-            (":graph", "':graph' names no module or file; write module[:name] or file.py[:name]"),
+            (":graph", "':graph' names no module or file; write module[:name], file.py[:name] or file.yaml"),
         ],
     )
     def test_a_wrong_one_is_explained(self, target: str, told: str) -> None:

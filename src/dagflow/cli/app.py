@@ -7,11 +7,12 @@ import typer
 from dagflow.cli.graphs import check, drawings
 from dagflow.cli.run import run
 from dagflow.cli.runs.commands import runs
+from dagflow.cli.serve import serve_command
 
 __all__ = ["app"]
 
 app: typer.Typer = typer.Typer(
-    help="Run and look at graphs of typed nodes.",
+    help="Run, look at and serve graphs: typed ones and YAML files.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -19,5 +20,7 @@ app: typer.Typer = typer.Typer(
 )
 app.command()(run)
 app.command()(check)
+drawings.command("run")(run)
+app.command("serve")(serve_command)
 app.add_typer(drawings, name="graph")
 app.add_typer(runs, name="runs")

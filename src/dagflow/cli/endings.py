@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from dagflow.cli.display import can_write_unicode
 from dagflow.cli.follow import Ending
@@ -21,11 +21,18 @@ from dagflow.types import Usage
 if TYPE_CHECKING:
     from dagflow.cli.runs.questions import Resumption
 
-__all__ = ["describe_usage", "draw_timeline", "print_node", "tell", "tell_line", "tell_timeline"]
+__all__ = ["describe_usage", "draw_timeline", "print_value", "tell", "tell_line", "tell_timeline"]
 
 
-def tell(ending: Ending, resumption: Resumption | None, *, quiet: bool, with_traceback: bool) -> int:
-    """Tell how a run ended; the exit status comes back.
+def tell(
+    ending: Ending,
+    resumption: Resumption | None,
+    *,
+    output: Callable[[Any], object],
+    quiet: bool,
+    with_traceback: bool,
+) -> int:
+    """Tell how a run ended; the exit status comes back. `output` says what of a result is printed.
 
     `resumption` is how to go on with a run that is recorded. `quiet` leaves out what is for people only.
     """
@@ -45,7 +52,7 @@ def tell(ending: Ending, resumption: Resumption | None, *, quiet: bool, with_tra
     if not ending.news:
         tell_line("the run was complete already: nothing ran")
     if not quiet:
-        print_node(ending.result.node)
+        print_value(output(ending.result))
     return 0
 
 
@@ -78,9 +85,9 @@ def tell_line(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def print_node(node: object) -> None:
-    """Print a node's fields on standard output, as JSON."""
-    print(json.dumps(to_json(node), indent=2, ensure_ascii=not can_write_unicode(sys.stdout)), flush=True)
+def print_value(value: object) -> None:
+    """Print a node's fields, or a state, on standard output, as JSON."""
+    print(json.dumps(to_json(value), indent=2, ensure_ascii=not can_write_unicode(sys.stdout)), flush=True)
 
 
 def tell_timeline(events: Sequence[Event]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Literal
+from typing import Any, Literal
 
 import anyio
 import attrs
@@ -13,6 +13,7 @@ from anyio import CancelScope
 
 from dagflow.cli.display import Display, open_display
 from dagflow.cli.signals import Signals
+from dagflow.declarative.results import YamlResult
 from dagflow.events import Event
 from dagflow.graph.result import GraphResult
 from dagflow.kernel.entry import run_to_completion
@@ -31,13 +32,13 @@ class Ending:
 
     events: Sequence[Event] = ()
     news: list[Event] = attrs.field(factory=list)
-    result: GraphResult | None = None
+    result: GraphResult | YamlResult | None = None
     error: BaseException | None = None
     stopped_by: signal.Signals | None = None
 
 
 def run_and_show(
-    prepare: Callable[[], PreparedRun[GraphResult]],
+    prepare: Callable[[], PreparedRun[Any]],
     *,
     backend: Literal["asyncio", "trio"],
     as_json: bool,
@@ -52,7 +53,7 @@ def run_and_show(
         )
 
 
-async def follow(prepare: Callable[[], PreparedRun[GraphResult]], display: Display, signals: Signals) -> Ending:
+async def follow(prepare: Callable[[], PreparedRun[Any]], display: Display, signals: Signals) -> Ending:
     """Run to the end and show every event, those of the clean-up too; a signal cancels the run.
 
     Nothing is raised for a failed run. Raises `OSError` where the display cannot write any more; the run has
@@ -81,9 +82,7 @@ async def follow(prepare: Callable[[], PreparedRun[GraphResult]], display: Displ
     return ending
 
 
-async def _execute(
-    prepared: PreparedRun[GraphResult], scope: CancelScope, events: Subscription, ending: Ending
-) -> None:
+async def _execute(prepared: PreparedRun[Any], scope: CancelScope, events: Subscription, ending: Ending) -> None:
     try:
         with scope:
             ending.result = await prepared.execute()

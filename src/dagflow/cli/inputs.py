@@ -1,21 +1,24 @@
-"""Reading JSON that the user gives, as an argument, a file or on standard input; the start node from it."""
+"""Reading JSON that the user gives, as an argument, a file or on standard input; the start of a run from it."""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import attrs
 
 from dagflow.cli.problems import UsageProblem
+from dagflow.core import hints
 from dagflow.core.answers import InvalidAnswer
 from dagflow.core.hints import show
 from dagflow.core.inputs import inputs
 from dagflow.core.node import Node
+from dagflow.declarative.state import StateError, StateSchema
 
-__all__ = ["Source", "open_source", "parse_json", "read_start"]
+__all__ = ["Source", "open_source", "parse_json", "read_start", "read_state"]
 
 WIDEST = 100
 """Columns of an offending line that are shown."""
@@ -47,6 +50,47 @@ def read_start(start: type[Node], given: str | None) -> Node:
         problems = "\n".join(f"  - {item}" for item in error.invalid)
         what = f"{source.name} is no valid {start.__name__}" if given is not None else "no input is given with -i"
         raise UsageProblem(f"{what}:\n{problems}\n{start.__name__} takes{_wanted(start)}") from None
+
+
+def read_state(schema: StateSchema, given: str | None, variables: Sequence[str]) -> dict[str, Any]:
+    """Make the state of a YAML graph from a JSON object, and from `KEY=VALUE` for single keys.
+
+    A value is JSON, or a text that needs no quotes where the key holds a text or what is given is no JSON; `@file` and
+    `@-` are read. Raises `UsageProblem` with every key that is unknown or does not fit.
+    """
+    state = {} if given is None else _read_object(open_source(given, "-i"))
+    for variable in variables:
+        key, equals, text = variable.partition("=")
+        if not equals or not key:
+            raise UsageProblem(f"-v {variable} does not say which key it is; write -v KEY=VALUE")
+        if key in state:
+            raise UsageProblem(f"the state key {key} is given twice; give it once")
+        state[key] = _read_variable(schema.hint(key), open_source(text, f"-v {key}"))
+    try:
+        schema.read(state)
+    except StateError as error:
+        problems = "\n".join(f"  - {item}" for item in error.invalid)
+        keys = ", ".join(f"{key}: {show(schema.hint(key))}" for key in schema.known) or "any"
+        raise UsageProblem(f"the state does not fit the graph:\n{problems}\nits keys are {keys}") from None
+    return state
+
+
+def _read_object(source: Source) -> dict[str, Any]:
+    values = parse_json(source)
+    if not isinstance(values, dict):
+        raise UsageProblem(f"{source.name}: expected a JSON object with keys of the state")
+    return values
+
+
+def _read_variable(hint: Any, source: Source) -> Any:
+    if hint is str:
+        return source.text
+    try:
+        return parse_json(source)
+    except UsageProblem:
+        if hint is Any or hints.is_assignable(str, hint):
+            return source.text
+        raise
 
 
 def open_source(given: str, option: str) -> Source:

@@ -10,11 +10,10 @@ import attrs
 
 from dagflow.cli.problems import BrokenTarget, UsageProblem, nearest
 from dagflow.cli.targets import find_attribute, load_module, parse
-from dagflow.errors import GraphError, LMError, describe
-from dagflow.graph.graph import Graph
+from dagflow.errors import LMError, describe
 from dagflow.lm.spec import ADAPTERS, load_lm
 
-__all__ = ["LanguageModel", "find_lm", "needs_of"]
+__all__ = ["LanguageModel", "find_lm"]
 
 SCRIPTED = "scripted_lm"
 METHODS = ("make", "decide", "choose_type", "fill")
@@ -32,7 +31,7 @@ class LanguageModel:
     label: str
 
 
-def find_lm(spec: str, module: ModuleType, *, base_url: str | None = None) -> LanguageModel:
+def find_lm(spec: str, module: ModuleType | None, *, base_url: str | None = None) -> LanguageModel:
     """Find the language model that a spec names; `module` is that of the target, `base_url` where it answers.
 
     Raises `UsageProblem` for a spec that names none, listing what there is, and `BrokenTarget` where importing
@@ -55,15 +54,6 @@ def find_lm(spec: str, module: ModuleType, *, base_url: str | None = None) -> La
     except UsageProblem as problem:
         raise UsageProblem(f"--lm {spec}: {problem}\nthere is {_forms()}") from None
     return LanguageModel(_make(found, spec), spec)
-
-
-def needs_of(graph: Graph) -> tuple[str, ...]:
-    """Say what a graph needs a language model for; nothing where it runs without one."""
-    try:
-        graph.validate(lm=False)
-    except GraphError as error:
-        return tuple(fault.removesuffix("; pass lm=") for fault in error.faults)
-    return ()
 
 
 def _adapter(spec: str, base_url: str | None) -> LanguageModel:
@@ -89,7 +79,9 @@ def _check_url(url: str) -> None:
         raise UsageProblem(f"--base-url begins with http:// or https:// and a host, not {url!r}")
 
 
-def _scripted(module: ModuleType) -> LanguageModel:
+def _scripted(module: ModuleType | None) -> LanguageModel:
+    if module is None:
+        raise UsageProblem("--lm scripted is for graphs of a Python module; name a model of yours as file.py:name")
     factory = getattr(module, SCRIPTED, None)
     if factory is None:
         raise UsageProblem(

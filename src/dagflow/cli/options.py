@@ -54,7 +54,7 @@ class DurabilityChoice(enum.StrEnum):
     EXIT = "exit"
 
 
-TargetArgument = Annotated[str, typer.Argument(metavar="TARGET", help="module[:name] or file.py[:name]")]
+TargetArgument = Annotated[str, typer.Argument(metavar="TARGET", help="module[:name], file.py[:name] or file.yaml")]
 ThreadArgument = Annotated[str, typer.Argument(metavar="THREAD", help="The thread's name, as `runs list` has it.")]
 TracebackOption = Annotated[bool, typer.Option("--traceback", help="Show tracebacks of errors.")]
 LMOption = Annotated[

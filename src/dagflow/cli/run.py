@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from types import ModuleType
 from typing import Annotated, Any
 
 import typer
 
 from dagflow.cli.endings import tell
 from dagflow.cli.follow import run_and_show
-from dagflow.cli.inputs import read_start
-from dagflow.cli.language_models import LanguageModel, find_lm, needs_of
+from dagflow.cli.language_models import LanguageModel, find_lm
 from dagflow.cli.options import (
     Backend,
     BackendOption,
@@ -30,12 +28,10 @@ from dagflow.cli.options import (
     check_timeout,
 )
 from dagflow.cli.problems import UsageProblem, told
-from dagflow.cli.runs.questions import Resumption, gates_of
-from dagflow.cli.runs.stores import find_place, thread_name
-from dagflow.cli.targets import load_graph
-from dagflow.graph.graph import Graph
-from dagflow.graph.options import FROM_GRAPH
-from dagflow.graph.result import GraphResult
+from dagflow.cli.runnable import Runnable
+from dagflow.cli.runs.questions import Resumption
+from dagflow.cli.runs.stores import Place, find_place, thread_name
+from dagflow.cli.targets import load_target
 from dagflow.kernel.prepared import PreparedRun
 
 __all__ = ["needed_lm", "repeated", "run"]
@@ -45,7 +41,18 @@ def run(
     target: TargetArgument,
     given: Annotated[
         str | None,
-        typer.Option("--input", "-i", metavar="JSON", help="Fields of the start node: JSON, @file or @- (stdin)."),
+        typer.Option(
+            "--input",
+            "-i",
+            metavar="JSON",
+            help="Fields of the start node, or keys of the state: JSON, @file or @- (stdin).",
+        ),
+    ] = None,
+    variables: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--var", "-v", metavar="KEY=VALUE", help="A key of a YAML graph's state: JSON, text, @file or @-."
+        ),
     ] = None,
     lm: LMOption = None,
     base_url: BaseURLOption = None,
@@ -61,7 +68,7 @@ def run(
     durability: DurabilityOption = None,
     traceback: TracebackOption = False,
 ) -> None:
-    """Run a graph and print its last node as JSON.
+    """Run a graph and print its last node, or the state of a YAML graph, as JSON.
 
     Progress, timeline and errors go to standard error. The exit status is 0 for a run that completed, 1 for
     one that failed, 2 for a wrong command line, 3 for one that waits for answers, 130 after Ctrl-C and 143 after
@@ -70,37 +77,37 @@ def run(
     with told(with_traceback=traceback):
         check_timeout(timeout)
         check_backend(backend)
-        graph, module = load_graph(target)
-        start = read_start(graph.start, given)
-        model = needed_lm(graph, module, lm, base_url)
+        graph = load_target(target)
+        start = graph.begin(given, variables or ())
+        model = needed_lm(graph, lm, base_url)
         again = repeated(lm=lm, base_url=base_url, backend=backend)
         resumption = _recording(graph, target, store, thread, durability, again)
 
-        def prepare() -> PreparedRun[GraphResult]:
+        def prepare() -> PreparedRun[Any]:
             recorded: dict[str, Any] = {}
             if resumption is not None:
                 recorded = {"store": resumption.place.store, "thread_id": resumption.thread_id}
                 recorded |= {"durability": durability.value} if durability else {}
-            steps = FROM_GRAPH if max_steps is None else max_steps
-            return graph.prepare(start, lm=model.lm if model else None, timeout=timeout, max_steps=steps, **recorded)
+            return graph.prepare(
+                start, lm=model.lm if model else None, timeout=timeout, max_steps=max_steps, **recorded
+            )
 
         notes = [f"language model: {model.label}"] if model else []
         notes += [f"thread {resumption.thread_id} in {resumption.place.shown}"] if resumption else []
         quiet = events is not None
         ending = run_and_show(prepare, backend=backend.value, as_json=quiet, notes=notes)
-        status = tell(ending, resumption, quiet=quiet, with_traceback=traceback)
+        status = tell(ending, resumption, output=graph.output, quiet=quiet, with_traceback=traceback)
     raise typer.Exit(status)
 
 
-def needed_lm(graph: Graph, module: ModuleType, spec: str | None, base_url: str | None) -> LanguageModel | None:
+def needed_lm(graph: Runnable, spec: str | None, base_url: str | None) -> LanguageModel | None:
     """Find the language model that a graph is to run with; raises `UsageProblem` where it needs one and has none."""
     if spec is not None:
-        return find_lm(spec, module, base_url=base_url)
+        return find_lm(spec, graph.module, base_url=base_url)
     if base_url is not None:
         raise UsageProblem("--base-url says where a model is, and --lm which: give both")
-    needs = needs_of(graph)
-    if needs:
-        raise UsageProblem(f"graph {graph.name} needs a language model; give one with --lm:{_listed(needs)}")
+    if graph.lm_needs:
+        raise UsageProblem(f"graph {graph.name} needs a language model; give one with --lm:{_listed(graph.lm_needs)}")
     return None
 
 
@@ -114,7 +121,7 @@ def repeated(*, lm: str | None, base_url: str | None, backend: Backend) -> tuple
 
 
 def _recording(
-    graph: Graph,
+    graph: Runnable,
     target: str,
     store: str | None,
     thread: str | None,
@@ -123,20 +130,24 @@ def _recording(
 ) -> Resumption | None:
     """Where the run is to be recorded, and how it is gone on with; nowhere without a store."""
     if store is not None:
-        name = os.urandom(6).hex() if thread is None else thread_name(thread)
-        return Resumption(find_place(store), name, target, options)
+        return Resumption(find_place(store), _thread(thread), target, options)
+    if graph.own_store is not None:
+        return Resumption(Place(graph.own_store, ""), _thread(thread), target, options)
     for option, value in (("--thread", thread), ("--durability", durability)):
         if value is not None:
             raise UsageProblem(
                 f"{option} is about a run that is recorded; say where with --store, as in --store runs.db"
             )
-    gates = list(gates_of(graph))
-    if gates:
+    if graph.questions:
         raise UsageProblem(
             f"graph {graph.name} asks, and only a run that is recorded can wait for an answer; say where with --store, "
-            f"as in --store runs.db:{_listed(gates)}"
+            f"as in --store runs.db:{_listed(graph.questions)}"
         )
     return None
+
+
+def _thread(given: str | None) -> str:
+    return os.urandom(6).hex() if given is None else thread_name(given)
 
 
 def _listed(reasons: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""Loading what TARGET names: `module[:name]` or `file.py[:name]`."""
+"""Loading what TARGET names: `module[:name]`, `file.py[:name]` or `file.yaml`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ from typing import Any
 import attrs
 
 from dagflow.cli.problems import BrokenTarget, UsageProblem, nearest
+from dagflow.cli.runnable import Runnable, TypedTarget, YamlTarget
+from dagflow.declarative.api import load_and_compile
+from dagflow.declarative.graph import YamlGraph
 from dagflow.errors import GraphError, describe
 from dagflow.graph.graph import Graph
 
-__all__ = ["FORMS", "Target", "find_attribute", "load_graph", "load_module", "parse"]
+__all__ = ["FORMS", "YAML_SUFFIXES", "Target", "find_attribute", "load_module", "load_target", "parse"]
 
-FORMS = "module[:name] or file.py[:name]"
+FORMS = "module[:name], file.py[:name] or file.yaml"
+YAML_SUFFIXES = (".yaml", ".yml")
 FILE_SUFFIXES = (".py", ".yaml", ".yml", ".ipynb", ".json")
 
 
@@ -45,21 +49,41 @@ def parse(text: str) -> Target:
     return Target(place, name)
 
 
-def load_graph(text: str) -> tuple[Graph, ModuleType]:
-    """Import what a target names and find its graph; the module comes with it.
+def load_target(text: str, *, with_checkpointer: bool = True) -> Runnable:
+    """Load the graph that a target names; the checkpointer that a file names is left out unless it is wanted.
 
     Raises `UsageProblem` where there is no such thing, `BrokenTarget` where importing it fails, and
     `GraphError` where its graph is faulty.
     """
     target = parse(text)
+    if target.place.endswith(YAML_SUFFIXES):
+        return YamlTarget(_load_yaml(target, with_checkpointer=with_checkpointer))
     module = load_module(target)
-    if not target.name:
-        return _only_graph(module, target), module
-    found = find_attribute(module, target)
+    found = find_attribute(module, target) if target.name else _only_graph(module, target)
     if isinstance(found, Graph):
-        return found, module
+        return TypedTarget(found, module)
+    if isinstance(found, YamlGraph):
+        return YamlTarget(found, module)
     what = f"the class {found.__name__}" if isinstance(found, type) else f"a {type(found).__name__}"
-    raise UsageProblem(f"{text} is {what}, and no Graph{_graphs_instead(module, target)}")
+    raise UsageProblem(f"{text} is {what}, and no graph{_graphs_instead(module, target)}")
+
+
+def _load_yaml(target: Target, *, with_checkpointer: bool) -> YamlGraph:
+    path = Path(target.place)
+    if target.name:
+        raise UsageProblem(f"{target.place} holds one graph; leave :{target.name} out")
+    if not path.is_file():
+        raise UsageProblem(f"there is no file {path}{_nearest_file(path)}")
+    # Modules that the file names are looked for where Python would look for a script's: beside it, and here.
+    put_on_path(Path.cwd())
+    put_on_path(path.resolve().parent)
+    return load_and_compile(path, with_checkpointer=with_checkpointer)
+
+
+def _nearest_file(path: Path) -> str:
+    folder = path.parent
+    known = [str(folder / name) for name in os.listdir(folder)] if folder.is_dir() else []
+    return nearest(str(path), known)
 
 
 def load_module(target: Target) -> ModuleType:
@@ -100,9 +124,7 @@ def _load_file(target: Target) -> ModuleType:
     if path.suffix != ".py":
         raise UsageProblem(f"{target.place}: unsupported file type {path.suffix!r}; TARGET is {FORMS}")
     if not path.is_file():
-        folder = path.parent
-        known = [str(folder / name) for name in os.listdir(folder)] if folder.is_dir() else []
-        raise UsageProblem(f"there is no file {path}{nearest(str(path), known)}")
+        raise UsageProblem(f"there is no file {path}{_nearest_file(path)}")
     path = path.resolve()
     if "." in path.stem:
         raise UsageProblem(f"{target.place} cannot be imported: rename it, so that its name has no further dot")
@@ -135,7 +157,7 @@ def _broken(place: str, error: Exception) -> BrokenTarget:
     return BrokenTarget(f"importing {place} failed: {describe(error)}{where}")
 
 
-def _only_graph(module: ModuleType, target: Target) -> Graph:
+def _only_graph(module: ModuleType, target: Target) -> Graph | YamlGraph:
     graphs = _graphs(module)
     distinct = {id(graph): graph for graph in graphs.values()}
     if len(distinct) == 1:
@@ -146,8 +168,8 @@ def _only_graph(module: ModuleType, target: Target) -> Graph:
     raise UsageProblem(f"{target.place} has {len(distinct)} graphs; say which one: {choices}")
 
 
-def _graphs(module: ModuleType) -> dict[str, Graph]:
-    return {name: value for name, value in vars(module).items() if isinstance(value, Graph)}
+def _graphs(module: ModuleType) -> dict[str, Graph | YamlGraph]:
+    return {name: value for name, value in vars(module).items() if isinstance(value, (Graph, YamlGraph))}
 
 
 def _graphs_instead(module: ModuleType, target: Target) -> str:

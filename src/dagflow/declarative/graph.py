@@ -79,7 +79,7 @@ class YamlGraph:
         program: Program,
         *,
         needs: tuple[ModelNeed, ...],
-        asks_person: bool,
+        asking_nodes: tuple[str, ...],
         store: Store | None,
     ) -> None:
         self.name: str = loaded.name
@@ -90,7 +90,8 @@ class YamlGraph:
         self.program = program
         self.needs = needs
         """The language models that its nodes ask, those of inner graphs too."""
-        self.asks_person = asks_person
+        self.asking_nodes = asking_nodes
+        """The nodes that ask persons, or hold what does."""
         self.store = store
         """Where runs are recorded that are given no store."""
         self._made: dict[ModelNeed, BaseLM] = {}
@@ -99,6 +100,11 @@ class YamlGraph:
 
     def __repr__(self) -> str:
         return f"YamlGraph({self.name}, {len(self.nodes)} nodes)"
+
+    @property
+    def asks_person(self) -> bool:
+        """Whether a run may stop with a question."""
+        return bool(self.asking_nodes)
 
     @property
     def plan(self) -> Plan:
@@ -200,6 +206,21 @@ class YamlGraph:
 
         return Thread(thread_id, self._store(store))
 
+    async def state(self, thread_id: str, *, store: Store | None = None, at: int | None = None) -> dict[str, Any]:
+        """Read the state of a thread: as it stands, or as it stood at the event with the number `at`.
+
+        Raises `CheckpointError` where there is no such thread, `ValueError` for a number that no event has.
+        """
+        from dagflow.core.replay import fold
+
+        thread = self.thread(thread_id, store=store)
+        events = await thread.events(until=at)
+        if at is not None and (not events or events[-1].seq != at):
+            raise ValueError(f"thread {thread_id} has no event {at}")
+        recording = fold(events)
+        front = self._front({}, Models(None, {}, self._made))
+        return front.recorder.state_of(recording.runs[recording.newest])
+
     def prepare(
         self,
         state: Mapping[str, Any] | None = None,
@@ -274,6 +295,10 @@ class YamlGraph:
 
     def _front(self, state: dict[str, Any], models: Models) -> YamlRun:
         return YamlRun(self.nodes, self.schema, state, models, plan=self.program.plan)
+
+    def check_models(self, lm: BaseLM | None = None, lms: Mapping[str, BaseLM] | None = None) -> None:
+        """Make sure that every node has a language model to ask; raises `LMError` and `GraphError` as `run` does."""
+        self._models(lm, lms)
 
     def _models(self, lm: BaseLM | None, lms: Mapping[str, BaseLM] | None) -> Models:
         """Find the language models of all nodes before anything runs; raises `LMError` and `GraphError`."""

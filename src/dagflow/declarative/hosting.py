@@ -9,7 +9,6 @@ consumer while it waits, and at last the iterator's own collection. `async with`
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
@@ -118,11 +117,13 @@ def _spawn(host: Host[Any]) -> Callable[[], object]:
     """Start the task, and give what tells it to stop from anywhere, also from another thread's collector."""
     backend = anyio.lowlevel.current_token().backend_class.__module__
     if backend.endswith("trio"):
-        trio: Any = importlib.import_module("trio")
+        import trio
+
         trio.lowlevel.spawn_system_task(host.live, name="dagflow: a run under a plain `async for`")
         token = trio.lowlevel.current_trio_token()
         return lambda: token.run_sync_soon(host.stop.set)
-    asyncio: Any = importlib.import_module("asyncio")
+    import asyncio
+
     loop = asyncio.get_running_loop()
     task = loop.create_task(host.live(), name="dagflow: a run under a plain `async for`")
     _native_tasks.add(task)

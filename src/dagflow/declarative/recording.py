@@ -94,10 +94,10 @@ class YamlRecorder:
         if previous is None or self._front.outer is not None:
             return
         front = self._front
-        front.state.update(self._schema.fold(self._last_state(previous), front.given))
+        front.state.update(self._schema.fold(self.state_of(previous), front.given))
 
-    def _last_state(self, previous: RecordedRun) -> dict[str, Any]:
-        """The state that a recorded run ended with, as far as its keys still fit.
+    def state_of(self, previous: RecordedRun) -> dict[str, Any]:
+        """The state that a recorded run ended with, or has come to, as far as its keys still fit.
 
         Of a graph that has changed since, the writes are folded in the order in which they were recorded.
         """

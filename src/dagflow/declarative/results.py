@@ -10,7 +10,7 @@ import attrs
 from dagflow.events import Event
 from dagflow.types import Interrupt, Outcome, Timeline, Usage
 
-__all__ = ["YamlResult"]
+__all__ = ["YamlResult", "describe_interrupt"]
 
 
 @attrs.frozen(eq=False, slots=False)
@@ -52,13 +52,14 @@ class YamlResult:
         if self.thread_id:
             found["thread_id"] = self.thread_id
         if self.status == "interrupted":
-            asked = [_question(interrupt) for interrupt in self.interrupts]
+            asked = [describe_interrupt(interrupt) for interrupt in self.interrupts]
             first = asked[0] if asked else {"resume_key": None, "message": ""}
             found |= {"resume_key": first["resume_key"], "message": first["message"], "interrupts": asked}
         return found
 
 
-def _question(interrupt: Interrupt) -> dict[str, Any]:
+def describe_interrupt(interrupt: Interrupt) -> dict[str, Any]:
+    """An open question as plain data, as whoever answers needs it."""
     return {
         "id": interrupt.id,
         "resume_key": interrupt.field,

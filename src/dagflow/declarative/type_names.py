@@ -9,12 +9,13 @@ import operator
 import re
 import uuid
 from collections.abc import Callable, Iterable
+from types import NoneType
 from typing import Any, Final, Literal, NoReturn, get_args, get_origin
 
 import attrs
 
 from dagflow.core import hints
-from dagflow.core.shapes import kind_of
+from dagflow.core.shapes import kind_of, peel
 from dagflow.core.structure import nearest
 from dagflow.core.unions import json_types
 
@@ -136,11 +137,8 @@ class _Reader:
         match = _TOKEN.match(self._text, position)
         if match is None:
             position += len(self._text[position:]) - len(self._text[position:].lstrip())
-            bad = self._text[position]
-            problem = (
-                "the text does not end" if bad in "'\"" else f"{self._text[position : position + 10]!r} is no type"
-            )
-            raise InvalidType(self._text, position, problem)
+            near = self._text[position : position + 10]
+            raise InvalidType(self._text, position, _STRAY.get(near[0], f"{near!r} is no type"))
         kind = str(match.lastgroup)
         return _Token(kind, match[kind], match.start(kind))
 
@@ -235,7 +233,7 @@ class _Reader:
         return dict[key, value]
 
     def _values(self, token: _Token, brackets: list[Any]) -> Any:
-        if any(get_origin(one) is not Literal and one is not None for one in brackets):
+        if any(get_origin(one) is not Literal and one is not NoneType for one in _members(brackets)):
             self._refuse(token, "literal takes values, as in literal['a', 'b']")
         return join(brackets)
 
@@ -243,9 +241,12 @@ class _Reader:
         if self._find_class is None:
             self._refuse(token, "no class can be named here")
         try:
-            return self._find_class(token.text)
+            found = self._find_class(token.text)
         except ValueError as error:
             raise InvalidType(self._text, token.position, str(error)) from error
+        if not _is_type(found):
+            self._refuse(token, f"{token.text} is no type that a file can use; name a class")
+        return found
 
     def _unquote(self, token: _Token) -> str:
         def unescape(match: re.Match[str]) -> str:
@@ -264,7 +265,7 @@ def join(members: Iterable[Any]) -> Any:
     """Make one hint of several: values become one `Literal`, which stands where the first of them stood."""
     values: list[Any] = []
     others: list[Any] = []
-    for member in (one for given in members for one in hints.union_members(given)):
+    for member in _members(members):
         if get_origin(member) is not Literal:
             others.append(member)
             continue
@@ -273,3 +274,14 @@ def join(members: Iterable[Any]) -> Any:
         values.extend(get_args(member))
     found = [Literal[tuple(values)] if one is Literal else one for one in others]
     return found[0] if len(found) == 1 else functools.reduce(operator.or_, found)
+
+
+def _members(given: Iterable[Any]) -> list[Any]:
+    return [member for one in given for member in hints.union_members(one)]
+
+
+def _is_type(found: Any) -> bool:
+    try:
+        return kind_of(peel(found)) is not None
+    except TypeError:  # it cannot even be looked up
+        return False

@@ -13,7 +13,7 @@ from dagflow.core.functions import Function
 from dagflow.kernel.context import ActivationContext, enter_activation
 from dagflow.kernel.limits import Permit
 
-__all__ = ["call_function", "under_permit"]
+__all__ = ["call_function", "call_here", "under_permit"]
 
 T = TypeVar("T")
 
@@ -30,10 +30,11 @@ async def call_function(function: Function, arguments: Mapping[str, Any], contex
         resolver = context.run.resolver
         values = await resolver.resolve(function.dependencies, node=context.node, asker=context, exclusive=False)
         given = {**arguments, **values}
-    return await under_permit(context, partial(_call, function, given))
+    return await under_permit(context, partial(call_here, function, given))
 
 
-async def _call(function: Function, arguments: Mapping[str, Any]) -> Any:
+async def call_here(function: Function, arguments: Mapping[str, Any]) -> Any:
+    """Call the function with all of its arguments, where it is to run; the caller holds a permit."""
     if function.kind == "async":
         return await function.fn(**arguments)
     if function.offload == "inline":

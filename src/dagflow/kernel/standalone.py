@@ -151,12 +151,13 @@ async def _resolve(
 
 
 class NodeMaker:
-    """Makes dependencies that are nodes, with a language model if there is one."""
+    """Makes dependencies that are nodes outside of typed graphs, with a language model if there is one."""
 
     def __init__(self, lm: Any) -> None:
         self._lm = lm
 
     async def make(self, target: type[Any], resolved: dict[str, Any]) -> Any:
+        """Make a node; raises `RecallError` for a recalled field, `GraphError` for one that nothing fills."""
         missing = [item for item in inputs(target) if item.name not in resolved]
         recalled = [item for item in missing if item.kind == "recall" and item.required]
         if recalled:

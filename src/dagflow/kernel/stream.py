@@ -11,6 +11,7 @@ from anyio.abc import TaskGroup
 
 from dagflow.errors import describe
 from dagflow.events import Event
+from dagflow.kernel.cancellation import is_cancellation
 from dagflow.kernel.journal import Journal, Subscription
 from dagflow.kernel.prepared import PreparedRun
 
@@ -79,14 +80,17 @@ class RunStream(Generic[R]):
         failure, self._error = self._error, None
         if failure is None:
             return
-        if error is None:
+        if error is None or not isinstance(failure, Exception):
             raise failure
         error.add_note(f"the run had failed: {describe(failure)}")
 
     async def _execute(self, prepared: PreparedRun[R], events: Subscription) -> None:
         try:
             self._result = await prepared.execute()
-        except Exception as error:
+        except BaseException as error:
+            # What is no `Exception` is kept as well: raised from a task, asyncio would end its loop at once with it.
+            if is_cancellation(error):
+                raise
             self._error = error
         finally:
             events.finish()

@@ -46,7 +46,7 @@ class StepAccount:
 
 @attrs.frozen
 class NodeAccount:
-    """A node that completed, with its fields as JSON."""
+    """A node that completed, with its fields as JSON; of a YAML graph, with what it wrote."""
 
     activation: str
     value: Any
@@ -81,7 +81,7 @@ def account_of(summary: ThreadSummary, events: Sequence[Event]) -> Account:
         at=events[-1].seq,
         runs=tuple(_runs(own)),
         steps=tuple(_step(event) for event in own if isinstance(event, STEPS)),
-        nodes=tuple(NodeAccount(event.activation, event.value) for event in newest.succeeded),
+        nodes=tuple(NodeAccount(event.activation, _value_of(event)) for event in newest.succeeded),
         questions=tuple(recording.open.values()),
         usage=folds.usage(events),
         events=newest_run(events),
@@ -92,6 +92,10 @@ def newest_run(events: Sequence[Event]) -> tuple[Event, ...]:
     """The events of a thread's newest run, and of those nested in it."""
     newest = next(event.run for event in reversed(events) if "/" not in event.run)
     return tuple(event for event in events if event.run == newest or event.run.startswith(f"{newest}/"))
+
+
+def _value_of(event: NodeSucceeded) -> Any:
+    return event.writes if event.value is None else event.value
 
 
 STEPS = (RunStarted, NodeSucceeded, NodeInterrupted, RunEnded)

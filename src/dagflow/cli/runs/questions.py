@@ -11,12 +11,9 @@ import attrs
 
 from dagflow.cli.runs.stores import Place
 from dagflow.core.drawing.text import printable
-from dagflow.core.inputs import inputs
-from dagflow.core.markers import Gate
-from dagflow.graph.graph import Graph
 from dagflow.types import Interrupt
 
-__all__ = ["Resumption", "choices", "describe_questions", "gates_of", "heading", "is_string", "may_be_string"]
+__all__ = ["Resumption", "choices", "describe_questions", "heading", "is_string", "may_be_string"]
 
 TARGET = "TARGET"
 """Stands for the target where it is not known."""
@@ -56,14 +53,6 @@ def describe_questions(interrupts: Sequence[Interrupt], resumption: Resumption) 
 def heading(interrupt: Interrupt) -> str:
     """Tell a question with its id and type."""
     return f"{printable(interrupt.id)} ({printable(interrupt.type)}): {printable(interrupt.question)}"
-
-
-def gates_of(graph: Graph) -> Iterator[str]:
-    """Say what a graph asks persons for."""
-    for node in graph.nodes:
-        for item in inputs(node):
-            if isinstance(item.marker, Gate):
-                yield f"{node.__name__}.{item.name} asks a person: {item.marker.question}"
 
 
 Schema = Mapping[str, Any]

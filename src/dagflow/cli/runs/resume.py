@@ -29,11 +29,9 @@ from dagflow.cli.problems import UsageProblem, tell_failure, told
 from dagflow.cli.run import needed_lm, repeated
 from dagflow.cli.runs.answers import Answers, prompt, read_answers
 from dagflow.cli.runs.questions import Resumption
-from dagflow.cli.runs.stores import existing_place, on_thread
-from dagflow.cli.targets import load_graph
+from dagflow.cli.runs.stores import Place, existing_place, on_thread
+from dagflow.cli.targets import load_target
 from dagflow.errors import AnswerError
-from dagflow.graph.options import FROM_GRAPH
-from dagflow.graph.result import GraphResult
 from dagflow.kernel.prepared import PreparedRun
 from dagflow.types import Interrupt
 
@@ -66,7 +64,7 @@ def resume(
     ] = None,
     traceback: TracebackOption = False,
 ) -> None:
-    """Go on with a recorded run and print its last node as JSON.
+    """Go on with a recorded run and print its last node, or the state of a YAML graph, as JSON.
 
     What is recorded as complete is not run again. Questions that get no answer stay open; at a terminal, they are
     asked there unless answers are given. Output and exit status are those of `run`.
@@ -76,18 +74,18 @@ def resume(
         check_backend(backend)
         if wait is not None and not wait >= 0:
             raise UsageProblem(f"--wait is a number of seconds, 0 or more, not {wait:g}")
-        place = existing_place(store)
-        graph, module = load_graph(target)
-        model = needed_lm(graph, module, lm, base_url)
+        graph = load_target(target)
+        place = Place(graph.own_store, "") if store is None and graph.own_store is not None else existing_place(store)
+        model = needed_lm(graph, lm, base_url)
         state = on_thread(place, thread, lambda known: known.state())
         given = read_answers(answer or (), answers, state.interrupts)
         options: dict[str, Any] = {"lm": model.lm if model else None, "timeout": timeout}
-        options["max_steps"] = FROM_GRAPH if max_steps is None else max_steps
+        options["max_steps"] = max_steps
         options |= {"lease_wait": wait} if wait is not None else {}
         notes = [*given.notes, *([f"language model: {model.label}"] if model else [])]
 
         def attempt(values: Mapping[str, Any]) -> Ending:
-            def prepare() -> PreparedRun[GraphResult]:
+            def prepare() -> PreparedRun[Any]:
                 return graph.prepare_resume(thread, values, store=place.store, accept_changes=accept_changes, **options)
 
             return run_and_show(prepare, backend=backend.value, as_json=events is not None, notes=notes)
@@ -97,7 +95,7 @@ def resume(
         else:
             ending = attempt(given.values)
         resumption = Resumption(place, thread, target, repeated(lm=lm, base_url=base_url, backend=backend))
-        status = tell(ending, resumption, quiet=events is not None, with_traceback=traceback)
+        status = tell(ending, resumption, output=graph.output, quiet=events is not None, with_traceback=traceback)
     raise typer.Exit(status)
 
 

@@ -35,7 +35,7 @@ SUGGESTED_AMONG: Final = 1_000
 
 @attrs.frozen(eq=False)
 class Place:
-    """A store, and how it was named; `path` is that of its file, where it is one."""
+    """A store, and how it was named, empty where the graph names it; `path` is that of its file, where it is one."""
 
     store: Store
     spec: str
@@ -44,6 +44,8 @@ class Place:
     @property
     def shown(self) -> str:
         """The store as `--store` takes it, without a password."""
+        if not self.spec:
+            return "the graph's own store"
         scheme, separator, rest = self.spec.partition("://")
         login, at, host = rest.rpartition("@")
         if not separator or not at:
@@ -54,6 +56,8 @@ class Place:
     @property
     def options(self) -> tuple[str, ...]:
         """What names the store on a further command line; a password that the environment has stays there."""
+        if not self.spec:  # the graph itself says where
+            return ()
         if self.shown != self.spec and os.environ.get(STORE_VARIABLE) == self.spec:
             return ()
         return ("--store", self.shown)

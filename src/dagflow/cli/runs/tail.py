@@ -10,7 +10,7 @@ import attrs
 import typer
 
 from dagflow.cli.display import Display, open_display
-from dagflow.cli.endings import print_node, tell_line, tell_timeline
+from dagflow.cli.endings import print_value, tell_line, tell_timeline
 from dagflow.cli.options import EventsOption, StoreOption, ThreadArgument, TracebackOption
 from dagflow.cli.problems import FAILED, WAITING, told
 from dagflow.cli.runs.account import Account, account_of
@@ -94,7 +94,7 @@ def _tell(account: Account, resumption: Resumption, *, quiet: bool) -> int:
     match account.newest.outcome:
         case "complete":
             if not quiet and account.nodes:
-                print_node(account.nodes[-1].value)
+                print_value(account.nodes[-1].value)
             return 0
         case "interrupted":
             tell_line(describe_questions(account.questions, resumption))

@@ -64,13 +64,12 @@ def _compile(loaded: LoadedFile, surroundings: Surroundings, faults: Faults, *, 
     ways = find_ways(spec, compiler.condition, faults)
     limits = loop_limits(spec, ways.successors, faults)
     nodes: dict[str, YamlNode] = {}
-    works: list[Work] = []
+    works: dict[str, Work] = {}
     for name, node in spec.nodes.items():
         routing = attrs.evolve(ways.routings[name], limit=limits.get(name))
         compiled = compiler.node(name, node, ROOT / "nodes" / name, routing)
         if compiled is not None:
-            nodes[name] = compiled[0]
-            works.append(compiled[1])
+            nodes[name], works[name] = compiled
     store = None
     if with_store and spec.checkpointer is not None:
         checkpointer = spec.checkpointer
@@ -84,8 +83,8 @@ def _compile(loaded: LoadedFile, surroundings: Surroundings, faults: Faults, *, 
     if program is None:
         return None
     needs = tuple(dict.fromkeys(need for node in nodes.values() for need in node.needs))
-    asks_person = any(work.asks_person for work in works)
-    return YamlGraph(loaded, schema, nodes, program, needs=needs, asks_person=asks_person, store=store)
+    asking = tuple(name for name, work in works.items() if work.asks_person)
+    return YamlGraph(loaded, schema, nodes, program, needs=needs, asking_nodes=asking, store=store)
 
 
 def _plan(
