@@ -122,3 +122,28 @@ async def test_a_wide_fork_is_run_whole(suspensions: int) -> None:
     await program(edges, work, max_steps=None).execute()
     assert 201 == len(done) == len(set(done))
     assert "fork" == done[0]
+
+
+@pytest.mark.parametrize("ended_by", ["timeout", "cancellation"])
+async def test_nodes_that_never_suspend_can_be_ended(ended_by: str) -> None:
+    """An endless loop of nodes that never wait leaves the event loop its turns, and ends with its deadline."""
+    turns = 0
+
+    async def work(activation: Activation, context: ActivationContext) -> Step:
+        nonlocal turns
+        turns += 1
+        assert turns < 1_000_000
+        return Step(targets=("again",))
+
+    timeout = 0.02 if ended_by == "timeout" else None
+    run = program({"start": ["again"], "again": ["again"]}, work, max_steps=None, timeout=timeout)
+    if ended_by == "timeout":
+        with pytest.raises(RunTimeout):
+            await run.execute()
+        return
+    with anyio.move_on_after(0.02) as scope:
+        await run.execute()
+    assert scope.cancelled_caught
+    ended = run.journal.events[-1]
+    assert isinstance(ended, RunEnded)
+    assert "cancelled" == ended.outcome

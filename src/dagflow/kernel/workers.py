@@ -13,10 +13,14 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Generic, TypeVar
 
 from anyio.abc import TaskGroup
+from anyio.lowlevel import checkpoint
 
 __all__ = ["Workers"]
 
 Item = TypeVar("Item")
+
+BREATH = 64
+"""After how many items that did not suspend the event loop gets its turn."""
 
 
 class Workers(Generic[Item]):
@@ -42,9 +46,18 @@ class Workers(Generic[Item]):
         self._queue.clear()
 
     async def drain(self) -> None:
-        """Work until the queue is empty; what others still do then is awaited by leaving the task group."""
+        """Work until the queue is empty; what others still do then is awaited by leaving the task group.
+
+        Items that never suspend would otherwise keep the event loop to themselves, and could not be cancelled.
+        """
         queue = self._queue
+        left = BREATH
         while queue:
+            if not left:
+                left = BREATH
+                await checkpoint()
+                continue  # another worker may have emptied the queue
+            left -= 1
             item = queue.popleft()
             if queue and not self._standby:
                 self._standby = True
