@@ -94,7 +94,7 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure side by side with rivals and write benchmarks/RESULTS.md; `-- --short` for a quick look."""
-    session.install(".[trio,redis]", "psutil>=6", *RIVALS)
+    session.install(".[trio,redis,yaml,web,cli,testing]", *RIVALS)
     session.run("python", "-m", "benchmarks", *session.posargs)
 
 

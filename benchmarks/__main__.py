@@ -6,7 +6,20 @@ import argparse
 from pathlib import Path
 from time import perf_counter
 
-from benchmarks import chart, costs, durable, imports, language_models, loops, makespan, plans, report, resolve, runs
+from benchmarks import (
+    chart,
+    costs,
+    durable,
+    imports,
+    language_models,
+    loops,
+    makespan,
+    plans,
+    report,
+    resolve,
+    runs,
+    yaml_graphs,
+)
 from benchmarks.section import Section
 
 FOLDER = Path(__file__).parent
@@ -19,6 +32,7 @@ MEASUREMENTS = (
     loops.measure,
     runs.measure,
     durable.measure,
+    yaml_graphs.measure,
     costs.fanout,
     resolve.measure,
     language_models.measure,

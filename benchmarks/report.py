@@ -12,7 +12,8 @@ from pathlib import Path
 from benchmarks.section import Section, Table
 
 LIBRARIES = (
-    *("dagflow", "anyio", "trio", "attrs", "httpx", "coredis", "sf-hamilton", "langgraph"),
+    *("dagflow", "anyio", "trio", "attrs", "httpx", "coredis", "fastapi", "uvicorn", "hypercorn", "sf-hamilton"),
+    "langgraph",
     *("langgraph-checkpoint-sqlite", "pydantic-graph", "openai", "anthropic", "pydantic-ai-slim"),
 )
 
