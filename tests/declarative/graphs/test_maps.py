@@ -169,9 +169,13 @@ async def test_maps_nest(tmp_path: Path) -> None:
     assert [[3, 4], [6]] == (await graph.run({"rows": [[1, 2], [5]]})).state["sums"]
 
 
+async def never(x: int, i: int) -> None:
+    raise AssertionError("it ran")
+
+
 async def test_only_lists_are_mapped(tmp_path: Path) -> None:
     """A map over what is no list is an error that says what it was."""
-    graph = compiled(tmp_path, MAP.replace("MORE", "").replace("parts: list[int]", "parts: any"), work=len)
+    graph = compiled(tmp_path, MAP.replace("MORE", "").replace("parts: list[int]", "parts: any"), work=never)
     with pytest.raises(NodeError, match=r"map fan is over \{state.parts\}, which is a str and no list"):
         await graph.run({"parts": "abc"})
 
@@ -269,7 +273,7 @@ def test_what_cannot_be_inside_is_refused(tmp_path: Path) -> None:
     asks = RACE.replace(
         "{type: python, function: slow, state_key: x}", '{type: interrupt, message: "?", resume_key: x}'
     )
-    (fault,) = faults_in(tmp_path, asks, fast=len)
+    (fault,) = faults_in(tmp_path, asks, fast=never)
     assert "nodes.race.nodes.slow: asks a person" in fault
     routes = MAP.replace("MORE", "").replace(
         '{type: python, function: work, arguments: {x: "{part * factor}", i: "{place}"}, state_key: y}',
@@ -288,6 +292,7 @@ async def test_every_item_is_an_event(tmp_path: Path) -> None:
     result = await compiled(tmp_path, MAP.replace("MORE", ""), work=work).run({"parts": [1, 2]})
     started = [event for event in result.events if isinstance(event, NodeStarted)]
     assert ["fan", "y", "y"] == [event.node for event in started]
-    assert {f"{result.run}/fan#1/fan[0].1", f"{result.run}/fan#1/fan[1].1"} == {event.run for event in started[1:]}
+    runs = sorted({event.run for event in started[1:]})
+    assert [f"{result.run}/fan#1/fan[{place}]" for place in (0, 1)] == [run.rpartition(".")[0] for run in runs]
     written: list[Any] = [event.writes for event in result.events if isinstance(event, NodeSucceeded)]
     assert [{"y": 10}, {"y": 20}, {"made": [10, 20]}] == written
