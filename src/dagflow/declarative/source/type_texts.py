@@ -1,0 +1,83 @@
+"""Types such as `list[str]` that stand unquoted in a flow mapping, which YAML has no way to say.
+
+In `{type: list[str], reducer: add}` YAML ends the text at the bracket. People write it all the same, and what they mean
+leaves no doubt: a word, a bracket right behind it, and after the bracket that closes it the end of the item. Such a
+text is read as if it were quoted. It is looked for only where a syntax error was found, so that nothing that YAML can
+read is read in another way.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+
+from dagflow.declarative.source.faults import Mark
+from dagflow.declarative.source.text import Lines
+
+__all__ = ["Quoted", "QuotedLines", "quote_type_at"]
+
+MOST_QUOTED = 200
+"""Each text that is quoted costs another parse; a file with more of them is told what to do."""
+
+_WORD = re.compile(r"[A-Za-z_][\w.:]*\Z")
+# Brackets in brackets as far as anybody nests types; no two parts of it can match the same character, so that no text takes long.
+_BRACKETS = r"\[[^\[\]{}\"'\n]*(?:\[[^\[\]{}\"'\n]*(?:\[[^\[\]{}\"'\n]*\][^\[\]{}\"'\n]*)*\][^\[\]{}\"'\n]*)*\]"
+_BRACKETED = re.compile(rf"[A-Za-z_][\w.:]*({_BRACKETS}) *\Z")
+_REST = re.compile(rf"{_BRACKETS}(?: *\| *[A-Za-z_][\w.:]*(?:{_BRACKETS})?)*(?= *(?:[,}}\]\n#]|\Z))")
+
+
+class Quoted:
+    """A text with some of its types quoted, and the way back to the places of the text as it was."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._inserted: list[int] = []
+        """Where quotes were put in, as offsets in the text as it is now, ascending."""
+
+    def original(self, offset: int) -> int:
+        """The offset in the text as it was."""
+        return offset - bisect_right(self._inserted, offset - 1)
+
+    def quote_at(self, offset: int) -> bool:
+        """Quote the type that stands at `offset`; `False` where there is none."""
+        if len(self._inserted) >= 2 * MOST_QUOTED:
+            return False
+        found = quote_type_at(self.text, offset)
+        if found is None:
+            return False
+        start, end = found
+        self.text = f"{self.text[:start]}'{self.text[start:end]}'{self.text[end:]}"
+        shifted = [place + (place >= start) + (place >= end) for place in self._inserted]
+        self._inserted = sorted([*shifted, start, end + 1])
+        return True
+
+
+class QuotedLines(Lines):
+    """Turns offsets into a quoted text into marks of the text as it was."""
+
+    def __init__(self, file: str, text: str, quoted: Quoted) -> None:
+        super().__init__(file, text)
+        self._quoted = quoted
+
+    def mark(self, offset: int) -> Mark:
+        """Give the place of a character by its offset in the quoted text."""
+        return super().mark(self._quoted.original(offset))
+
+
+def quote_type_at(text: str, offset: int) -> tuple[int, int] | None:
+    """The start and end of the type of which YAML refuses what is at `offset`; `None` where there is no type."""
+    line = text.rfind("\n", 0, offset) + 1
+    if text.startswith("|", offset):  # for the parser, what comes first is the `|` behind the brackets
+        before = _BRACKETED.search(text, line, offset)
+        offset = before.start(1) if before is not None else offset
+    if not text.startswith("[", offset):
+        return None
+    word = _WORD.search(text, line, offset)
+    rest = _REST.match(text, offset)
+    if word is None or rest is None:
+        return None
+    before = text[line : word.start()]
+    # A union begins further left: `str | list[int]`.
+    union = re.search(r"(?:[A-Za-z_][\w.:]* *\| *)+\Z", before)
+    start = word.start() if union is None else line + union.start()
+    return start, rest.end()
