@@ -133,7 +133,7 @@ class _Writer:
             found = constraints(field.attribute.validator, json_types(field.hint))
             if "enum" in found.keywords:
                 schema = _one_of(found.keywords.pop("enum"))
-            schema |= found.keywords
+            schema = _constrained(schema, found.keywords)
             notes += found.notes
         if notes:
             schema["description"] = "; ".join(notes)
@@ -241,3 +241,11 @@ def _json_default(field: ObjectField) -> Any:
         return unstructure(field.default, field.hint)
     except (TypeError, UnsupportedType):
         return attrs.NOTHING
+
+
+def _constrained(schema: Schema, keywords: Schema) -> Schema:
+    """Put constraints to the members of a union: beside `anyOf`, no strict dialect takes them."""
+    if "anyOf" not in schema:
+        return schema | keywords
+    members = [part if part.get("type") == "null" else part | keywords for part in schema["anyOf"]]
+    return schema | {"anyOf": members}

@@ -176,7 +176,7 @@ def _ready(call: PromptCall) -> Ready:
             f"prompt {call.prompt_name} needs the variable {' and '.join(missing)}, which is not given{near}"
         )
     answer = call.response_model if call.response_model is not None else prompt.answer
-    values = {name: known[name] for name in prompt.names}
+    values = {name: known[name] for name in (prompt.names | prompt.text.optional) & known.keys()}
     return Ready(prompt, _model(call, prompt), values, str if answer is None else answer)
 
 

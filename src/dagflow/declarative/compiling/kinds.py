@@ -10,7 +10,7 @@ from dagflow.core.hints import show
 from dagflow.core.inputs import inputs
 from dagflow.core.plan import Plan, PlanNode
 from dagflow.core.schema import json_schema
-from dagflow.core.shapes import UnsupportedType
+from dagflow.core.shapes import UnsupportedType, object_fields
 from dagflow.core.structure import nearest
 from dagflow.core.tools import Tool, to_tools
 from dagflow.declarative.bodies.asking import Asking, Routed
@@ -119,21 +119,23 @@ def _router(compiler: Compiler, name: str, spec: RouterNode, place: Place) -> Wo
     asking = _asking(compiler, name, spec, place)
     if asking is None:
         return None
+    attribute = spec.route_field
     if asking.answer is str:
         answer = compiler.faults.attempt(place / "route_field", lambda: _choice_of(spec, compiler))
     else:
         answer = asking.answer
-        fields = [field.name for field in getattr(answer, "__attrs_attrs__", ())]
+        fields = {field.key: field.name for field in object_fields(answer)}
         if spec.route_field not in fields:
             near = nearest(spec.route_field, fields)
             compiler.faults.add(place / "route_field", f"the prompt's schema has no field {spec.route_field!r}{near}")
             return None
+        attribute = fields[spec.route_field]
     if answer is None:
         return None
     routes = {route: route_names(target) for route, target in spec.routes.items()}
     default = None if spec.default_route is None else route_names(spec.default_route)
     asking = Asking(asking.prompt, answer, asking.variables, asking.need, asking.state_key)
-    return Work(Routed(asking, spec.route_field, routes, default), (asking.need,))
+    return Work(Routed(asking, attribute, routes, default), (asking.need,))
 
 
 def _choice_of(spec: RouterNode, compiler: Compiler) -> type[Any]:

@@ -1,0 +1,1 @@
+"""The checks of all rules, one module for each group."""

@@ -1,0 +1,115 @@
+"""The table of all rules. A code never changes its meaning; one that is given up is not used again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from dagflow.declarative.lint.checks import durability, joins, models, safety, state, structure, style
+from dagflow.declarative.lint.rule import Rule
+
+__all__ = ["FAULTS", "GROUPS", "RULES"]
+
+FAULTS: Final[Mapping[str, str]] = {
+    "DF001": "The file is no YAML that dagflow reads: syntax, limits of size, anchors, duplicate keys.",
+    "DF002": "A key is unknown or missing, or its value is not of the type that it should have.",
+    "DF003": "The `state:` section is faulty.",
+    "DF004": "A node is faulty, or something that it names: a prompt, a function, a graph, an expression.",
+    "DF005": "An edge or the limit of a loop is faulty.",
+    "DF006": "The checkpointer is faulty.",
+    "DF007": "Another section is faulty.",
+    "DF009": "A comment `# dagflow: ignore` names no rule, or one that finds nothing on its line (a warning).",
+}
+"""What is told beside the rules: faults of which any keeps the graph from being loaded, and comments without effect."""
+
+GROUPS: Final[Mapping[str, str]] = {
+    "DF1": "Edges, routes, maps and races",
+    "DF2": "State",
+    "DF3": "Prompts and language models",
+    "DF4": "Loops and joins",
+    "DF5": "Checkpointers, questions, HTTP",
+    "DF6": "Programs, functions, time and failures",
+    "DF7": "Style",
+}
+
+RULES: Final[tuple[Rule, ...]] = (
+    Rule("DF101", "warning", structure.repeated_condition),
+    Rule("DF102", "warning", structure.implied_condition),
+    Rule("DF103", "warning", structure.constant_condition),
+    Rule("DF104", "warning", structure.default_never_taken),
+    Rule("DF105", "warning", structure.no_default_edge),
+    Rule("DF106", "warning", structure.router_default_never_taken),
+    Rule("DF107", "warning", structure.route_never_taken),
+    Rule("DF108", "warning", structure.answer_without_route),
+    Rule("DF109", "warning", structure.edge_twice),
+    Rule("DF110", "warning", structure.drops_results),
+    Rule("DF111", "warning", structure.collects_nothing),
+    Rule("DF112", "warning", structure.same_racers),
+    Rule("DF201", "warning", state.nobody_writes),
+    Rule("DF202", "info", state.never_read),
+    Rule("DF203", "warning", state.never_used),
+    Rule("DF204", "warning", state.may_be_written_at_once),
+    Rule("DF205", "error", state.reducer_does_not_fit),
+    Rule("DF206", "error", state.result_does_not_fit),
+    Rule("DF207", "error", state.fallback_does_not_fit),
+    Rule("DF208", "info", state.default_overwritten),
+    Rule("DF209", "info", state.node_named_like_key),
+    Rule("DF210", "warning", state.name_hides_key),
+    Rule("DF211", "warning", state.read_before_written),
+    Rule("DF212", "info", state.no_state_section),
+    Rule("DF213", "warning", state.braces_missing),
+    Rule("DF301", "warning", models.given_not_used),
+    Rule("DF302", "warning", models.declared_not_used),
+    Rule("DF303", "info", models.undeclared_braces),
+    Rule("DF304", "warning", models.left_in_braces),
+    Rule("DF305", "warning", models.options_without_model),
+    Rule("DF306", "warning", models.model_unknown),
+    Rule("DF307", "info", models.no_model_named),
+    Rule("DF308", "warning", models.answer_dropped),
+    Rule("DF309", "warning", models.tool_without_description),
+    Rule("DF310", "warning", models.fallback_is_the_same),
+    Rule("DF401", "warning", joins.shared_handler),
+    Rule("DF402", "info", joins.second_edge),
+    Rule("DF403", "warning", joins.shared_tools),
+    Rule("DF404", "warning", joins.edge_for_data),
+    Rule("DF405", "info", joins.next_turn_waits),
+    Rule("DF406", "warning", joins.ended_in_loop),
+    Rule("DF407", "warning", joins.loop_without_limit),
+    Rule("DF408", "info", joins.limit_without_exit),
+    Rule("DF409", "error", joins.loop_without_end),
+    Rule("DF410", "warning", joins.each_without_sources),
+    Rule("DF411", "warning", joins.limits_beyond_steps),
+    Rule("DF412", "info", joins.max_concurrency_without_effect),
+    Rule("DF413", "info", joins.conversation_without_steps),
+    Rule("DF501", "warning", durability.unset_variables),
+    Rule("DF502", "warning", durability.questions_in_memory),
+    Rule("DF503", "info", durability.memory_checkpointer),
+    Rule("DF504", "warning", durability.kept_for_ever),
+    Rule("DF505", "warning", durability.sqlite_outside),
+    Rule("DF506", "warning", durability.same_question_twice),
+    Rule("DF507", "info", durability.question_for_each_item),
+    Rule("DF508", "info", durability.answer_of_any_type),
+    Rule("DF509", "warning", durability.options_of_question),
+    Rule("DF510", "warning", durability.asked_once),
+    Rule("DF511", "warning", durability.message_is_no_text),
+    Rule("DF512", "warning", durability.message_not_read),
+    Rule("DF513", "warning", durability.response_not_written),
+    Rule("DF601", "error", safety.script_from_state),
+    Rule("DF602", "info", safety.option_from_state),
+    Rule("DF603", "warning", safety.secrets),
+    Rule("DF604", "info", safety.absolute_paths),
+    Rule("DF605", "warning", safety.shell_without_timeout),
+    Rule("DF606", "info", safety.llm_without_timeout),
+    Rule("DF607", "warning", safety.default_timeout_misses),
+    Rule("DF608", "info", safety.retry_repeats),
+    Rule("DF609", "warning", safety.skip_everywhere),
+    Rule("DF610", "warning", safety.skipped_key_read),
+    Rule("DF611", "warning", safety.map_unbounded),
+    Rule("DF612", "info", safety.map_at_default),
+    Rule("DF701", "info", style.no_description),
+    Rule("DF702", "info", style.no_version),
+    Rule("DF703", "info", style.deep_nesting),
+    Rule("DF704", "info", style.long_expression),
+    Rule("DF705", "info", style.passes_nothing),
+)
+"""Every rule, by code."""

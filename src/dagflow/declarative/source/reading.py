@@ -1,0 +1,109 @@
+"""Reading a document from text, from bytes or from a file, within limits."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable
+from typing import NoReturn
+
+from dagflow.declarative.source.compose import Composer
+from dagflow.declarative.source.document import Document
+from dagflow.declarative.source.faults import Fault, Mark, SourceError
+from dagflow.declarative.source.limits import DEFAULT_LIMITS, Limits
+from dagflow.declarative.source.paths import show_path
+from dagflow.declarative.source.problems import Problem
+from dagflow.declarative.source.scan import MakeParser, best_parser
+from dagflow.declarative.source.text import Lines, decode, unwanted_character
+from dagflow.declarative.source.type_texts import Quoted, QuotedLines
+
+__all__ = ["read_document", "read_file", "read_text"]
+
+_KINDS = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+}
+
+
+def read_document(text: str | bytes, *, file: str, limits: Limits = DEFAULT_LIMITS) -> Document:
+    """Read the one document of a text; `file` is its name in marks and errors.
+
+    Scalars are read by the core schema of YAML 1.2: `yes` is a text. Refused are anchors, aliases, tags, merge keys,
+    duplicate keys, keys that are no texts, more than one document, and whatever passes `limits`. One thing is taken that
+    YAML does not know: a type such as `list[str]` need not be quoted in a flow mapping (`type_texts`).
+
+    Raises `SourceError` with everything that was found wrong, in the order of the text.
+    """
+    return read_text(text, file=file, limits=limits, make_parser=best_parser())
+
+
+def read_file(path: str | os.PathLike[str], *, file: str | None = None, limits: Limits = DEFAULT_LIMITS) -> Document:
+    """Read the document of a file, see `read_document`; `file` is its name in marks, the path if it is not given.
+
+    Blocks while it reads. Never reads more than `limits.max_bytes` and one, and nothing but regular files.
+
+    Raises `SourceError` also where the file cannot be read.
+    """
+    name = os.fspath(path) if file is None else file
+    try:
+        data = _read_bytes(path, name, limits.max_bytes)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        _refuse(name, f"the file cannot be read: {getattr(error, 'strerror', None) or error}", error)
+    return read_document(data, file=name, limits=limits)
+
+
+def _read_bytes(path: str | os.PathLike[str], name: str, most: int) -> bytes:
+    # A pipe without a writer would make us wait; a terminal would become ours.
+    opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        mode = os.fstat(opened).st_mode
+        if not stat.S_ISREG(mode):
+            _refuse(name, f"expected a file, this is {_KINDS.get(stat.S_IFMT(mode), 'none')}")
+        found = bytearray()
+        while len(found) <= most and (piece := os.read(opened, most + 1 - len(found))):
+            found += piece
+        return bytes(found)
+    finally:
+        os.close(opened)
+
+
+def read_text(text: str | bytes, *, file: str, limits: Limits, make_parser: MakeParser) -> Document:
+    """Read a document with a certain parser."""
+    if len(text) > limits.max_bytes:
+        _refuse_large(file, limits)
+    if isinstance(text, bytes):
+        text, problem = decode(text)
+        if problem is not None:
+            _raise(Lines(file, text), [Problem(len(text), (), problem)])
+    else:
+        text = text.removeprefix("\ufeff")
+    lines = Lines(file, text)
+    unwanted = unwanted_character(text)
+    if unwanted is not None:
+        _raise(lines, [Problem(unwanted[0], (), unwanted[1])])
+    if len(text.encode()) > limits.max_bytes:
+        _refuse_large(file, limits)
+    composed = Composer(lines, text, limits, make_parser).compose()
+    quoted = Quoted(text)
+    while any(quoted.quote_at(problem.offset) for problem in composed.problems):
+        lines = QuotedLines(file, text, quoted)
+        composed = Composer(lines, quoted.text, limits, make_parser).compose()
+    if composed.problems:
+        _raise(lines, composed.problems)
+    return Document(file, composed.data, composed.places, lines)
+
+
+def _refuse_large(file: str, limits: Limits) -> NoReturn:
+    _refuse(file, f"the file has more than {limits.max_bytes} bytes, the limit set by max_bytes")
+
+
+def _refuse(file: str, problem: str, cause: BaseException | None = None) -> NoReturn:
+    raise SourceError([Fault(Mark(file, 1, 1), "", problem)], subject=file) from cause
+
+
+def _raise(lines: Lines, problems: Iterable[Problem]) -> NoReturn:
+    faults = [Fault(lines.mark(problem.offset), show_path(problem.path), problem.text) for problem in problems]
+    raise SourceError(faults, subject=lines.file)
