@@ -7,6 +7,8 @@ from collections.abc import Generator
 import pytest
 from hypothesis import settings
 
+pytest_plugins = ["blocking"]
+
 # How long an example takes on a busy machine says nothing about the code.
 settings.register_profile("dagflow", settings(), deadline=None)
 settings.load_profile("dagflow")

@@ -2,7 +2,8 @@
 
 A fence says what its block is: `python` is run, all blocks of a page in order in one namespace, as one file
 whose top level may `await`; `output` is what the `python` block before it prints; `console` holds `$ dagflow ...`
-commands and what they print; `python no-run` and any other fence are left alone.
+commands and what they print; a block of any language with a title (`yaml title="graphs/triage.yaml"`) is a file, which
+is written before the blocks after it are run; `python no-run` and any other fence are left alone.
 """
 
 from __future__ import annotations
@@ -27,30 +28,37 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```(.*)\n((?:.*\n)*?)^```$", re.MULTILINE)
-KNOWN = {"python", "python no-run", "output", "console", "text", "toml", "json", "mermaid", "bash"}
+TITLE = re.compile(r' title="([\w./-]+)"$')
+KNOWN = {"python", "python no-run", "output", "console", "text", "toml", "json", "mermaid", "bash", "yaml"}
 
 
 @attrs.frozen
 class Block:
-    """A fenced block: what its fence says, its text, and the number of the line above it."""
+    """A fenced block: what its fence says, its text, the number of the line above it, and its title, a file's name."""
 
     kind: str
     text: str
     line: int
+    title: str | None = None
 
 
 def blocks_of(page: Path) -> list[Block]:
     text = page.read_text(encoding="utf-8")
-    return [Block(found[1], found[2], text.count("\n", 0, found.start(2))) for found in FENCE.finditer(text)]
+    return [_block(found, text.count("\n", 0, found.start(2))) for found in FENCE.finditer(text)]
+
+
+def _block(found: re.Match[str], line: int) -> Block:
+    title = TITLE.search(found[1])
+    return Block(TITLE.sub("", found[1]), found[2], line, title[1] if title else None)
 
 
 def with_output(blocks: list[Block]) -> list[tuple[Block, str | None]]:
-    """Pair each block that is run with what the page says that it prints, if it says so."""
+    """Pair each block that is run, or written, with what the page says that it prints, if it says so."""
     followers = [*blocks[1:], Block("", "", 0)]
     return [
         (block, follower.text if follower.kind == "output" else None)
         for block, follower in zip(blocks, followers, strict=True)
-        if block.kind == "python"
+        if block.kind == "python" or block.title is not None
     ]
 
 
@@ -99,6 +107,11 @@ def test_examples_run_and_print_what_the_page_says(
     monkeypatch.setitem(vars(module), "BACKEND", backend)
     example = Page(page, module, backend)
     for block, output in with_output(blocks_of(page)):
+        if block.title is not None:
+            file = tmp_path / block.title
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(block.text, encoding="utf-8")
+            continue
         printed = example.run(block)
         if output is not None:
             assert output == printed, f"{name_of(page)}:{block.line}"

@@ -12,7 +12,16 @@ import pytest
 from dagflow import CheckpointError, MemoryStore, Thread
 from dagflow.core.records import KINDS
 from dagflow.core.storage import Record
-from dagflow.events import InterruptAnswered, LMCalled, NodeCancelled, NodeFailed, NodeRetried, RunEnded
+from dagflow.events import (
+    InterruptAnswered,
+    LMCalled,
+    NodeCancelled,
+    NodeFailed,
+    NodeRecovered,
+    NodeRetried,
+    NodeSucceeded,
+    RunEnded,
+)
 from durable.journals import scenarios
 from durable.journals.scenarios import FOLDER, SCENARIOS, End, Place, graph, load, plain, read, write
 
@@ -43,6 +52,21 @@ STANDING: dict[str, tuple[str | None, list[str], list[str]]] = {
 }
 """How each thread stands: outcome, trace and open questions of its newest run."""
 
+YAML_BEGUN: dict[str, Any] = {
+    "kind": "parcel",
+    "place": Place("Faro"),
+    "names": ["Ada", "Bób"],
+    "notes": ["a parcel for Málaga", "told"],
+}
+YAML_MOVED = {**YAML_BEGUN, "ages": [36, 40], "place": Place("Faro", ("36", "40"))}
+
+YAML_STANDING: dict[str, tuple[str, dict[str, Any], list[str]]] = {
+    "yaml_interrupted": ("interrupted", YAML_BEGUN, ["How old is Bób?"]),
+    "yaml_nested": ("interrupted", YAML_MOVED, ["What does it weigh, in Faro?"]),
+    "yaml_complete": ("complete", {**YAML_MOVED, "size": 8}, []),
+}
+"""How each thread of the YAML graph stands: outcome, state and open questions."""
+
 
 @pytest.fixture(autouse=True)
 def start_anew() -> None:
@@ -59,7 +83,7 @@ async def golden(name: str) -> MemoryStore:
 def test_every_scenario_has_its_journal() -> None:
     """No file is missing, and none is left from a scenario that is gone."""
     assert sorted(SCENARIOS) == NAMES
-    assert sorted([*STANDING, "branches"]) == NAMES
+    assert sorted([*STANDING, *YAML_STANDING, "branches"]) == NAMES
 
 
 @pytest.mark.parametrize("name", sorted(STANDING))
@@ -86,6 +110,32 @@ async def test_a_journal_is_gone_on_with_to_its_end(name: str) -> None:
     size = 1 if name == "forked" else 4
     assert (End, size * 10, "the sea") == (type(result.node), result.node.total, result.node.message)
     assert (before == len((await read(store))[0])) == (name == "complete")
+
+
+@pytest.mark.parametrize("name", sorted(YAML_STANDING))
+async def test_a_journal_of_a_yaml_graph_is_read_and_folded(name: str) -> None:
+    """State, of declared types and with what came with an answer, and the questions stand as they were written."""
+    store, read_by = await golden(name), scenarios.yaml_graph()
+    stands = await read_by.thread("t", store=store).state()
+    outcome, state, waiting = YAML_STANDING[name]
+    assert (outcome, waiting) == (stands.outcome, [asked.question for asked in stands.interrupts])
+    assert state == await read_by.state("t", store=store)
+
+
+@pytest.mark.parametrize("name", sorted(YAML_STANDING))
+async def test_a_journal_of_a_yaml_graph_is_gone_on_with_to_its_end(name: str) -> None:
+    """The open questions are answered, items and nodes that are recorded do not run again, and the end is the same."""
+    store = await golden(name)
+    before = len(load(name)[0])
+    result = await scenarios.yaml_go_on(store)
+    assert ("complete", {**YAML_MOVED, "size": 8}) == (result.status, result.state)
+    records = (await read(store))[0]
+    assert (before == len(records)) == (name == "yaml_complete")
+    events = await Thread("t", store).events()
+    assert ["ValueError: not ever"] == [event.error for event in events if isinstance(event, NodeRecovered)]
+    done = Counter((event.run, event.activation) for event in events if isinstance(event, NodeSucceeded))
+    assert 1 == max(done.values())
+    assert 11 == len(done), "seven nodes, two items, and two nodes of the inner graph"
 
 
 async def test_branches_with_an_open_question_go_on() -> None:

@@ -17,6 +17,9 @@ from dagflow.events import DependencyStarted, DependencySucceeded
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SVG = "{http://www.w3.org/2000/svg}"
 
+SCRIPTS = sorted(path.name for path in EXAMPLES.glob("*.py") if "__main__" in path.read_text(encoding="utf-8"))
+"""Those that run by themselves; a web service is for a server to run (test_fastapi_app.py)."""
+
 
 @pytest.fixture(scope="module")
 def ootd() -> Iterator[ModuleType]:
@@ -32,7 +35,7 @@ def ootd() -> Iterator[ModuleType]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-@pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.py")))
+@pytest.mark.parametrize("name", SCRIPTS)
 def test_every_example_runs(name: str, backend: str, tmp_path: Path) -> None:
     """Every example runs to its end, from any folder, without a warning, and needs neither typer nor rich."""
     hide = f"import sys, runpy; sys.argv = [{name!r}, '--backend', {backend!r}]\n"

@@ -68,7 +68,7 @@ class Routing:
         if limit is None or turn < limit.limit or limit.back.isdisjoint(targets):
             return targets
         if limit.exit is not None:
-            return limit.exit
+            return tuple(dict.fromkeys([*(target for target in targets if target not in limit.back), *limit.exit]))
         back = ", ".join(target for target in targets if target in limit.back)
         raise NodeError(
             f"node {self.node} has run {turn} times, which is its loop limit, and would lead back to {back}; "

@@ -96,7 +96,7 @@ class YamlGraph:
         """Where runs are recorded that are given no store."""
         self._made: dict[ModelNeed, BaseLM] = {}
         self._memory: Store | None = None
-        self.max_steps: int | None = self.spec.max_steps or max(100, 10 * len(nodes))
+        self.max_steps: int | None = self.spec.step_limit
 
     def __repr__(self) -> str:
         return f"YamlGraph({self.name}, {len(self.nodes)} nodes)"

@@ -10,6 +10,7 @@ import anyio
 import attrs
 
 from dagflow.core.schedule import Activation
+from dagflow.declarative.bodies.asking import Routed
 from dagflow.declarative.bodies.body import Body, NodeCall, Outcome
 from dagflow.declarative.edges import Routing
 from dagflow.declarative.expressions import ExpressionError, Scope
@@ -83,7 +84,7 @@ class YamlNode:
         scope = front.scope(activation, context)
         self._check_required(scope)
         if self.skip_key is not None and scope.state.get(self.skip_key) is not None:
-            return self._step(front, activation, scope, Outcome())
+            return self._step(front, activation, scope, self._without_body({}, scope.state[self.skip_key], "found"))
         try:
             outcome = await self.body(NodeCall(activation, context, front, scope))
         except ExpressionError as error:
@@ -98,7 +99,7 @@ class YamlNode:
             return self._step(front, activation, scope, Outcome(targets=handling.target))
         if handling.value is not None:
             writes = {self.state_key: handling.value[0]} if self.state_key is not None else {}
-            return self._step(front, activation, scope, Outcome(writes))
+            return self._step(front, activation, scope, self._without_body(writes, handling.value[0], "fell back to"))
         if handling.lm is not None:
             try:
                 lm = front.models.find(handling.lm)
@@ -109,7 +110,12 @@ class YamlNode:
                 if not handling.skip:
                     second.add_note(f"the fallback of node {self.name} failed; before it: {describe(error)}")
                     raise
-        return self._step(front, activation, scope, Outcome())
+        return self._step(front, activation, scope, self._without_body({}, None, "was skipped with"))
+
+    def _without_body(self, writes: Mapping[str, Any], value: Any, how: str) -> Outcome:
+        """What stands for the outcome of a body that did not run, or failed; a router goes where `value` leads."""
+        targets = self.body.follow(value, self.name, how) if isinstance(self.body, Routed) else None
+        return Outcome(writes, targets)
 
     def _step(self, front: YamlRun, activation: Activation, scope: Scope, outcome: Outcome) -> Step:
         writes = self.schema.check(outcome.writes, self.name) if outcome.writes else outcome.writes

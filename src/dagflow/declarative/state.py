@@ -64,6 +64,8 @@ class StateSchema:
     written: frozenset[str] = frozenset()
     types: tuple[Any, ...] = ()
     """Classes that the codec needs to know."""
+    is_inner: bool = False
+    """Whether it is that of a node inside another, whose writes are its result and never reach the state."""
 
     @property
     def closed(self) -> bool:
@@ -112,6 +114,14 @@ class StateSchema:
 
     def check(self, writes: Mapping[str, Any], node: str) -> dict[str, Any]:
         """Hold what a node writes to the declared types; raises `NodeError` with all that does not fit."""
+        if self.closed and not self.is_inner:
+            for key in writes:
+                if key not in self.keys and key not in self.written:
+                    near = (
+                        nearest(key, self.known)
+                        or f"; declare it under `state:`, whose keys are {', '.join(self.known)}"
+                    )
+                    raise NodeError(f"node {node} wrote {key!r}, which is no key of the state{near}", node=node)
         try:
             return {key: self._fit(key, value) for key, value in writes.items()}
         except InvalidAnswer as error:

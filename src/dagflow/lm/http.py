@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 import anyio
 import anyio.lowlevel
 import httpx
+from anyio import to_thread
 
 from dagflow.core.secrets import Secret, mask
 from dagflow.errors import LMError, describe
@@ -144,7 +145,11 @@ class Endpoint:
 
     async def __aenter__(self) -> Endpoint:
         loop = anyio.lowlevel.current_token()
-        client, users = self._opened.get(loop) or (new_client(self.url), 0)
+        if loop not in self._opened:
+            made = await new_client(self.url)
+            if self._opened.setdefault(loop, (made, 0))[0] is not made:  # somebody else was quicker
+                await made.aclose()
+        client, users = self._opened[loop]
         self._opened[loop] = client, users + 1
         return self
 
@@ -285,15 +290,15 @@ def revealed(value: str | Secret) -> str:
     return value.reveal() if isinstance(value, Secret) else value
 
 
-def new_client(url: str) -> Client:
+async def new_client(url: str) -> Client:
     # Reading the certificates takes 20 ms; a plain connection needs none, and redirects are not followed.
-    verify = tls_context() if url.startswith("https:") else False
+    verify = await to_thread.run_sync(tls_context) if url.startswith("https:") else False
     return httpx.AsyncClient(timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT), limits=LIMITS, verify=verify)
 
 
 @asynccontextmanager
 async def closing_client(url: str) -> AsyncIterator[Client]:
-    client = new_client(url)
+    client = await new_client(url)
     try:
         yield client
     finally:

@@ -1,6 +1,7 @@
 """Testing support, part of the public API: fakes, servers, cassettes, fault plans, virtual clocks and leak checks."""
 
 from dagflow.kernel.fault_points import armed
+from dagflow.testing.blocking import BlockingCall, EventLoopBlocked, blocking_detector
 from dagflow.testing.cassette import RecordingLM, ReplayingLM, record_or_replay
 from dagflow.testing.clock import Deadlock, run_virtual, virtual_backend
 from dagflow.testing.faults import Fault, FaultPlan, Outcome, cancel_at, raise_at, sweep_cancellations
@@ -11,7 +12,9 @@ from dagflow.testing.redis_server import RedisServer
 from dagflow.testing.scripted import ScriptedLM
 
 __all__ = [
+    "BlockingCall",
     "Deadlock",
+    "EventLoopBlocked",
     "Fault",
     "FaultPlan",
     "FaultyLM",
@@ -24,6 +27,7 @@ __all__ = [
     "ScriptedLM",
     "armed",
     "assert_no_leaks",
+    "blocking_detector",
     "cancel_at",
     "raise_at",
     "record_or_replay",

@@ -16,6 +16,8 @@ import attrs
 from anyio import CapacityLimiter
 from anyio.to_thread import current_default_thread_limiter
 
+from dagflow.testing.blocking.interception import beneath
+
 __all__ = ["assert_no_leaks"]
 
 SET_CHILD_SUBREAPER, GET_CHILD_SUBREAPER = 36, 37  # of prctl(2)
@@ -102,7 +104,7 @@ def all_tasks() -> Iterator[tuple[object, str]]:
 def threads() -> Iterator[tuple[object, str]]:
     frames = sys._current_frames()
     for thread in threading.enumerate():
-        frame = frames.get(thread.ident or 0)
+        frame = beneath(frames.get(thread.ident or 0))
         if not is_idle_worker(thread.name, frame):
             where = f" in {frame.f_code.co_qualname} ({frame.f_code.co_filename}:{frame.f_lineno})" if frame else ""
             yield thread, f"thread {thread.name!r}{where}"

@@ -7,12 +7,26 @@ there is never written again: it is what an earlier dagflow wrote, and every lat
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import anyio
 import attrs
 
-from dagflow import Dep, Graph, MemoryStore, Node, NodeConfig, NodeError, Retry, dep, gate, recall
+from dagflow import (
+    Dep,
+    Graph,
+    MemoryStore,
+    Node,
+    NodeConfig,
+    NodeError,
+    Retry,
+    YamlGraph,
+    dep,
+    gate,
+    load_and_compile,
+    recall,
+)
 from dagflow.core.storage import Head, Record, Store
 from dagflow.kernel.fault_points import armed
 from dagflow.testing import ScriptedLM
@@ -268,6 +282,114 @@ async def branches(store: Store) -> None:
     await plain.run(store, "t", {"begun": 1})
 
 
+YAML = """\
+version: "1"
+name: parcels
+state:
+  kind: str
+  place: "scenarios:Place"
+  names: list[str]
+  age: int
+  size: int
+  notes: {type: list[str], reducer: add}
+nodes:
+  sort: {type: router, prompt: {user: "Sort it"}, route_field: kind, routes: {letter: early, parcel: early}, state_key: kind}
+  early: {type: passthrough, output: {notes: ["a {kind} for {place.name}"]}}
+  risky: {type: python, function: risky, state_key: size, on_error: skip}
+  ask: {type: interrupt, message: "Where to, if not to {place.name}?", resume_key: place}
+  fan:
+    type: map
+    over: "{names}"
+    as: name
+    collect: ages
+    node: {type: interrupt, message: "How old is {name}?", resume_key: age}
+  move: {type: python, function: move, state_key: place}
+  inner: {type: subgraph, graph: inner.yaml, output: {size: size}}
+edges:
+  - {from: early, to: risky}
+  - {from: risky, to: ask}
+  - {from: ask, to: fan}
+  - {from: fan, to: move}
+  - {from: move, to: inner}
+  - {from: START, to: sort}
+  - {from: inner, to: END}
+"""
+
+INNER_YAML = """\
+version: "1"
+name: inner
+state: {place: "scenarios:Place", size: int}
+nodes:
+  weigh: {type: interrupt, message: "What does it weigh, in {place.name}?", resume_key: size}
+  double: {type: passthrough, output: {size: "{size * 2}"}}
+edges: [{from: START, to: weigh}, {from: weigh, to: double}, {from: double, to: END}]
+"""
+
+
+async def risky() -> int:
+    raise ValueError("not ever")
+
+
+async def move(place: Place, ages: list[int]) -> Place:
+    return Place(place.name, (*place.tags, *map(str, ages)))
+
+
+def yaml_graph() -> YamlGraph:
+    """The graph of the two texts, which are needed no longer than it takes to read them."""
+    with TemporaryDirectory() as folder:
+        Path(folder, "inner.yaml").write_text(INNER_YAML, encoding="utf-8")
+        path = Path(folder, "graph.yaml")
+        path.write_text(YAML, encoding="utf-8")
+        return load_and_compile(
+            path,
+            functions={"risky": risky, "move": move, "scenarios:Place": Place},
+            root=Path(folder),
+            environment={},
+        )
+
+
+YAML_ANSWERS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "Where to, if not to Málaga?": ({"name": "Faro"}, {"notes": ["told"]}),
+    "How old is Ada?": (36, {}),
+    "How old is Bób?": (40, {}),
+    "What does it weigh, in Faro?": (4, {}),
+}
+"""By question: the answer, and other state keys that are given with it."""
+
+
+async def yaml_go_on(store: Store, count: int = 9) -> Any:
+    """Resume with up to `count` answers, one at a time, and give the result."""
+    routes = ScriptedLM({"sort": {"kind": "parcel"}})
+    result = await yaml_graph().resume("t", store=store, lm=routes)
+    while result.interrupts and count:
+        asked = result.interrupts[0]
+        answer, state = YAML_ANSWERS[asked.question]
+        result = await yaml_graph().resume("t", {asked.id: answer, **state}, store=store, lm=routes)
+        count -= 1
+    return result
+
+
+async def yaml_begin(store: Store) -> None:
+    given = {"place": {"name": "Málaga", "tags": ["sea"]}, "names": ["Ada", "Bób"]}
+    routes = ScriptedLM({"sort": {"kind": "parcel"}})
+    await yaml_graph().run(given, store=store, thread_id="t", lm=routes)
+
+
+async def yaml_interrupted(store: Store) -> None:
+    await yaml_begin(store)
+    await yaml_go_on(store, 2)
+
+
+async def yaml_nested(store: Store) -> None:
+    await yaml_begin(store)
+    await yaml_go_on(store, 3)
+
+
+async def yaml_complete(store: Store) -> None:
+    await yaml_begin(store)
+    await yaml_go_on(store)
+
+
 SCENARIOS: dict[str, Callable[[Store], Awaitable[None]]] = {
     one.__name__: one
     for one in (
@@ -281,6 +403,9 @@ SCENARIOS: dict[str, Callable[[Store], Awaitable[None]]] = {
         forked,
         two_runs,
         branches,
+        yaml_interrupted,
+        yaml_nested,
+        yaml_complete,
     )
 }
 

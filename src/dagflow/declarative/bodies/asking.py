@@ -66,15 +66,19 @@ class Routed:
     async def __call__(self, call: NodeCall) -> Outcome:
         """Ask once. Raises `NodeError` for an answer that names no route, where there is no default."""
         answer = await self.asking.ask(call)
-        route = getattr(answer, self.field)
-        targets = self.routes.get(route, self.default) if isinstance(route, str) else self.default
-        if targets is None:
-            known = ", ".join(map(repr, self.routes))
-            node = call.activation.node
-            raise NodeError(
-                f"router {node} was answered {self.field}={route!r}, which is none of its routes ({known}); "
-                f"give it a default_route, or list the values as the field's enum in the prompt's schema",
-                node=node,
-            )
+        route = unstructure(getattr(answer, self.field))
+        targets = self.follow(route, call.activation.node, "was answered")
         key = self.asking.state_key
-        return Outcome({key: unstructure(route)} if key is not None else {}, targets)
+        return Outcome({key: route} if key is not None else {}, targets)
+
+    def follow(self, route: Any, node: str, how: str) -> tuple[str, ...]:
+        """Say where a route leads; raises `NodeError` for none of the routes, where there is no default."""
+        targets = self.routes.get(route, self.default) if isinstance(route, str) else self.default
+        if targets is not None:
+            return targets
+        known = ", ".join(map(repr, self.routes))
+        raise NodeError(
+            f"router {node} {how} {self.field}={route!r}, which is none of its routes ({known}); "
+            f"give it a default_route, or list the values as the field's enum in the prompt's schema",
+            node=node,
+        )

@@ -33,12 +33,16 @@ from dagflow.declarative.model import (
     MapNode,
     NodeSpec,
     PassthroughNode,
+    RouterNode,
 )
 from dagflow.declarative.node import Handling, YamlNode
 from dagflow.declarative.state import StateSchema
 from dagflow.types import Retry
 
 __all__ = ["Compiler", "Work"]
+
+ASK = ("llm", "router", "agent")
+"""Kinds that ask a language model."""
 
 WAITS = ("interrupt", "map", "race", "subgraph", "passthrough")
 """Kinds that the default timeout is not for: what they wait for has timeouts of its own, or none."""
@@ -164,14 +168,16 @@ class Compiler:
         fallback = given.fallback
         lm = value = target = None
         if isinstance(fallback, FallbackLM):
-            lm = ModelNeed(fallback.lm)
-            if spec.type not in ("llm", "router", "agent") and spec.on_error is not None:
+            if spec.type in ASK:
+                lm = ModelNeed(fallback.lm)
+            elif spec.on_error is not None:
                 self.faults.add(
                     here / "fallback", f"a {spec.type} node asks no language model; give it a value or a node"
                 )
         elif isinstance(fallback, FallbackValue):
-            value = (fallback.value,)
-            if single_key(spec) is None and spec.on_error is not None:
+            if single_key(spec) is not None or isinstance(spec, RouterNode):
+                value = (fallback.value,)
+            elif spec.on_error is not None:
                 self.faults.add(here / "fallback" / "value", "has no state key to be written to; give the node one")
         elif isinstance(fallback, FallbackNode):
             target = () if fallback.to == "END" else (fallback.to,)

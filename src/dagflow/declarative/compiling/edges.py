@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import attrs
 
+from dagflow.core.loops import START, Loop, find_loops
 from dagflow.core.structure import nearest
-from dagflow.core.topology import reachable, strongly_connected
+from dagflow.core.topology import reachable
 from dagflow.declarative.compiling.faults import Faults, Place
 from dagflow.declarative.edges import END, START_NAME, ConditionalEdge, LoopLimit, Routing
 from dagflow.declarative.expressions import Expression
@@ -50,10 +51,12 @@ def find_ways(spec: GraphFile, parse: ParseCondition, faults: Faults) -> Ways:
             Place("$") / "edges", "no edge leads from START; add {from: START, to: NODE} to say where runs begin"
         )
     successors = {}
+    by_default = _default_targets(spec, faults)
     for name, node in spec.nodes.items():
         place = Place("$") / "nodes" / name
         others = _other_targets(node, place, spec, faults)
         _check_ways(node, name, place, by_source.get(name, []), faults)
+        others += by_default if node.on_error is None else ()
         successors[name] = tuple(dict.fromkeys([*routings[name].targets, *others]))
     return Ways(routings, successors)
 
@@ -110,6 +113,14 @@ def _other_targets(node: NodeSpec, place: Place, spec: GraphFile, faults: Faults
     return found
 
 
+def _default_targets(spec: GraphFile, faults: Faults) -> tuple[str, ...]:
+    """Where nodes lead that fail and say nothing else of it."""
+    handling = spec.defaults.on_error
+    if not isinstance(handling, OnError) or not isinstance(handling.fallback, FallbackNode):
+        return ()
+    return _targets([handling.fallback.to], Place("$") / "defaults" / "on_error" / "fallback" / "to", spec, faults)
+
+
 def _check_ways(
     node: NodeSpec, name: str, place: Place, edges: Sequence[tuple[Place, EdgeSpec]], faults: Faults
 ) -> None:
@@ -127,7 +138,7 @@ def loop_limits(spec: GraphFile, successors: Mapping[str, tuple[str, ...]], faul
     numbers = {name: number for number, name in enumerate(successors)}
     names = list(numbers)
     edges = {numbers[name]: [numbers[target] for target in targets] for name, targets in successors.items()}
-    home = {node: component for component in strongly_connected(edges) for node in component}
+    loops = _loops(spec, edges, numbers)
     limits: dict[str, LoopLimit] = {}
     for name, limit in spec.loop_limits.items():
         place = Place("$") / "loop_limits" / name
@@ -138,8 +149,8 @@ def loop_limits(spec: GraphFile, successors: Mapping[str, tuple[str, ...]], faul
             faults.add(place, f"must be 1 or more, not {limit}")
             continue
         number = numbers[name]
-        loop = [other for other in home[number] if other in reachable(edges, [number])]
-        if len(loop) == 1 and number not in edges[number]:
+        loop = next((loop.nodes for loop in reversed(loops) if number in loop.nodes), ())
+        if not loop:
             faults.add(
                 place, f"node {name} is in no loop, so that it needs no limit; take it away, or add the edge back"
             )
@@ -157,3 +168,22 @@ def loop_limits(spec: GraphFile, successors: Mapping[str, tuple[str, ...]], faul
         if name not in spec.loop_limits:
             faults.add(Place("$") / "loop_exits" / name, f"there is no limit for {name}; add it to loop_limits")
     return limits
+
+
+def _loops(spec: GraphFile, edges: Mapping[int, Sequence[int]], numbers: Mapping[str, int]) -> tuple[Loop, ...]:
+    """The loops of what can be reached, outer ones before those nested in them."""
+    starts = [
+        numbers[target]
+        for edge in spec.edges
+        if edge.from_ == START_NAME
+        for target in ([edge.to] if isinstance(edge.to, str) else edge.to)
+        if target in numbers
+    ]
+    sources: list[list[int]] = [[] for _ in numbers]
+    for start in starts:
+        sources[start].append(START)
+    for number, targets in edges.items():
+        for target in targets:
+            sources[target].append(number)
+    found = reachable(edges, starts)
+    return find_loops({number: list(edges[number]) for number in edges if number in found}, sources)

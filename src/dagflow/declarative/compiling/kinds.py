@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
+import attrs
+
 from dagflow.core.functions import Function
 from dagflow.core.hints import show
 from dagflow.core.inputs import inputs
@@ -26,11 +28,13 @@ from dagflow.declarative.inner import Inner
 from dagflow.declarative.language_models import ModelNeed, need_of
 from dagflow.declarative.model import (
     AgentNode,
+    FallbackValue,
     FieldSpec,
     InterruptNode,
     LLMNode,
     MapNode,
     NodeSpec,
+    OnError,
     PassthroughNode,
     PythonNode,
     RaceNode,
@@ -44,6 +48,7 @@ from dagflow.declarative.project import confined
 from dagflow.declarative.prompts.files import LoadedPrompt, load_prompt, prompt_of
 from dagflow.declarative.prompts.schemas import make_class
 from dagflow.declarative.shell import ShellCommand
+from dagflow.errors import GraphError
 from dagflow.graph.graph import Graph
 from dagflow.kernel.engine import Program
 
@@ -119,23 +124,34 @@ def _router(compiler: Compiler, name: str, spec: RouterNode, place: Place) -> Wo
     asking = _asking(compiler, name, spec, place)
     if asking is None:
         return None
-    attribute = spec.route_field
-    if asking.answer is str:
+    answer = asking.answer
+    if answer is str:
         answer = compiler.faults.attempt(place / "route_field", lambda: _choice_of(spec, compiler))
-    else:
-        answer = asking.answer
-        fields = {field.key: field.name for field in object_fields(answer)}
-        if spec.route_field not in fields:
-            near = nearest(spec.route_field, fields)
-            compiler.faults.add(place / "route_field", f"the prompt's schema has no field {spec.route_field!r}{near}")
-            return None
-        attribute = fields[spec.route_field]
     if answer is None:
         return None
+    fields = {field.key: field.name for field in object_fields(answer)}
+    if spec.route_field not in fields:
+        near = nearest(spec.route_field, fields)
+        compiler.faults.add(place / "route_field", f"the prompt's schema has no field {spec.route_field!r}{near}")
+        return None
+    _check_without_answer(compiler, spec, place)
     routes = {route: route_names(target) for route, target in spec.routes.items()}
     default = None if spec.default_route is None else route_names(spec.default_route)
     asking = Asking(asking.prompt, answer, asking.variables, asking.need, asking.state_key)
-    return Work(Routed(asking, attribute, routes, default), (asking.need,))
+    return Work(Routed(asking, fields[spec.route_field], routes, default), (asking.need,))
+
+
+def _check_without_answer(compiler: Compiler, spec: RouterNode, place: Place) -> None:
+    """A router that is skipped, or falls back, still has to lead somewhere."""
+    handling = spec.on_error if spec.on_error is not None else compiler.defaults.on_error
+    skips = handling == "skip" or (isinstance(handling, OnError) and handling.then == "skip")
+    if skips and spec.default_route is None and spec.on_error is not None:
+        compiler.faults.add(place / "on_error", "a router that is skipped leads nowhere; give it a default_route")
+    fallback = handling.fallback if isinstance(handling, OnError) else None
+    if isinstance(fallback, FallbackValue) and spec.default_route is None and fallback.value not in list(spec.routes):
+        known = ", ".join(map(repr, spec.routes))
+        problem = f"is no route of the router ({known}); name one, or give it a default_route"
+        compiler.faults.add(place / "on_error" if spec.on_error is not None else place, f"{fallback.value!r} {problem}")
 
 
 def _choice_of(spec: RouterNode, compiler: Compiler) -> type[Any]:
@@ -257,6 +273,7 @@ def _inner(compiler: Compiler, name: str, spec: NodeSpec, place: Place) -> tuple
     if isinstance(spec, RouterNode):
         compiler.faults.add(place, "a router leads to other nodes of the graph, and there are none in here; use llm")
         return None
+    compiler = attrs.evolve(compiler, schema=attrs.evolve(compiler.schema, is_inner=True))
     compiled = compiler.node(name, spec, place, Routing(name, (), ()))
     if compiled is None:
         return None
@@ -330,11 +347,26 @@ def _subgraph(compiler: Compiler, name: str, spec: SubgraphNode, place: Place) -
     if isinstance(graph, Graph):
         fields = {item.name: item.type for item in inputs(graph.start) if item.kind == "plain"}
         _check_input(compiler, graph.name, fields, spec, place)
-        return Work(RunTypedGraph(graph, fields, given, output), asks_person=bool(gates(graph)))
+        ends = [item.name for node in graph.terminal_nodes for item in inputs(node)]
+        for key, inner in spec.output.items():
+            if inner not in ends:
+                near = nearest(inner, ends)
+                compiler.faults.add(place / "output" / key, f"graph {graph.name} ends without a field {inner!r}{near}")
+        needs = (ModelNeed(),) if _needs_model(graph) else ()
+        return Work(RunTypedGraph(graph, fields, given, output), needs, asks_person=gates(graph))
     if graph is not None:
         kind = type(graph).__name__
         compiler.faults.add(place / "graph", f"{spec.graph} is a {kind}, and no graph; name a Graph or a YAML file")
     return None
+
+
+def _needs_model(graph: Graph) -> bool:
+    """Whether a typed graph needs the run's language model."""
+    try:
+        graph.validate(lm=False)
+    except GraphError:
+        return True
+    return False
 
 
 def gates(graph: Graph) -> bool:

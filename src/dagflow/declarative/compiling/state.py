@@ -105,4 +105,6 @@ def _check_name(name: str, place: Place, faults: Faults) -> None:
         )
 
 
-RESERVED: Mapping[str, None] = dict.fromkeys(("and", "or", "not", "in", "if", "else", "true", "false", "null"))
+RESERVED: Mapping[str, None] = dict.fromkeys(
+    ("and", "or", "not", "in", "if", "else", "true", "false", "null", "True", "False", "None")
+)

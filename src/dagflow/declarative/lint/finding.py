@@ -14,7 +14,8 @@ from dagflow.declarative.source import Mark
 __all__ = ["LEVELS", "Finding", "Level", "LintReport"]
 
 Level = Literal["error", "warning", "info"]
-"""`error`: a run cannot begin, or is sure to fail there. `warning`: most likely not what is meant. `info`: a hint."""
+"""`error`: a run cannot begin, fails when it gets there, or lets a value run code. `warning`: most likely not what is
+meant. `info`: a hint."""
 
 LEVELS: Final[tuple[Level, ...]] = ("error", "warning", "info")
 """The levels, the gravest first."""

@@ -9,7 +9,7 @@ import attrs
 
 from dagflow.core.markers import DESCRIPTION, JSON_KEY
 
-__all__ = ["ABSENT", "AT_LEAST_ONE", "POSITIVE", "Absent", "option", "required"]
+__all__ = ["ABSENT", "AT_LEAST_ONE", "AT_LEAST_ONE_IF_GIVEN", "POSITIVE", "Absent", "option", "required"]
 
 
 class Absent(enum.Enum):
@@ -22,6 +22,14 @@ ABSENT: Final = Absent.ABSENT
 
 POSITIVE: Any = attrs.validators.optional(attrs.validators.gt(0))
 AT_LEAST_ONE: Any = attrs.validators.optional(attrs.validators.ge(1))
+
+
+def _unless_absent(instance: object, attribute: Any, value: object) -> None:
+    if value is not ABSENT:
+        AT_LEAST_ONE(instance, attribute, value)
+
+
+AT_LEAST_ONE_IF_GIVEN: Any = _unless_absent
 
 
 def required(description: str, *, key: str | None = None, validator: Any = None) -> Any:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import attrs
 
-from dagflow.declarative.model.fields import ABSENT, AT_LEAST_ONE, POSITIVE, option, required
+from dagflow.declarative.model.fields import ABSENT, AT_LEAST_ONE, AT_LEAST_ONE_IF_GIVEN, POSITIVE, option, required
 from dagflow.declarative.model.handling import OnError
 from dagflow.declarative.model.nodes import NodeSpec
 from dagflow.declarative.model.prompts import LMChoice
@@ -114,12 +114,19 @@ class GraphFile:
         None, "Where to go on, by node, when it has run that often and would lead back into its loop.", factory=dict
     )
     max_steps: int | None = option(
-        None,
-        "How many nodes a run may start. Default: 100, or ten for each node where that is more.",
-        validator=AT_LEAST_ONE,
+        description="How many nodes a run may start, those before a resume included; null for no limit. Default: 100, or "
+        "ten for each node where that is more.",
+        factory=lambda: ABSENT,
+        validator=AT_LEAST_ONE_IF_GIVEN,
     )
     max_concurrency: int | None = option(
         None, "How many nodes, model calls and dependencies of a run may work at once.", validator=AT_LEAST_ONE
     )
     timeout: float | None = option(None, "Seconds that a run may take.", validator=POSITIVE)
     web: WebSpec = option(None, "How the graph speaks over HTTP.", factory=lambda: WebSpec())
+
+    @property
+    def step_limit(self) -> int | None:
+        """How many nodes a run may start; `None` for no limit."""
+        given: Any = self.max_steps
+        return max(100, 10 * len(self.nodes)) if given is ABSENT else given

@@ -30,7 +30,7 @@ _DIRECTIVE = re.compile(r"(?<![^\r\n])%[^\r\n]*")
 _ALLOWED_DIRECTIVE = re.compile(r"%YAML +1\.2 *(?: #.*)?")
 # Possessive: a comment is never taken apart to find a colon in it.
 _COLON = re.compile(r"(?:\s|#[^\r\n]*+)*+:")
-_ANOTHER_DOCUMENT = re.compile(r"[\r\n](?:---|\.\.\.)")
+_DOCUMENT_MARKS = ("\n---", "\r---", "\n...", "\r...")
 _OPENING = re.compile(r"[\[{]")
 _LONGEST_SHOWN = 40
 
@@ -68,7 +68,6 @@ class Composer:
         self._path: list[str | int] = []
         self._left = limits.max_nodes
         self._root = 0
-        self._ended = False
         # What a file has none of is not looked for in each of its texts.
         self._has_backslash = "\\" in text
         self._has_question = "?" in text
@@ -108,7 +107,7 @@ class Composer:
             brackets = islice(_OPENING.finditer(self._text, seen), self._limits.max_depth - len(self._path) + 1)
             offset, problem = max((found.start() for found in brackets), default=seen), self._too_deep()
         else:
-            offset, problem = explain(self._lines, self._text, error, ended=self._ended)
+            offset, problem = explain(self._lines, self._text, error)
         self._problems.add(offset, problem)
 
     def _too_deep(self) -> str:
@@ -130,7 +129,6 @@ class Composer:
         self._count_ahead()
         found = self._node(root)
         self._next()
-        self._ended = True
         end = self._next()
         if type(end) is not events.StreamEndEvent:
             behind = end.start_mark.index
@@ -148,7 +146,9 @@ class Composer:
 
         There are at most two events for a node, and four around the document.
         """
-        if len(self._text) <= self._limits.max_nodes or _ANOTHER_DOCUMENT.search(self._text) is not None:
+        if len(self._text) <= self._limits.max_nodes:
+            return
+        if any(mark in self._text for mark in _DOCUMENT_MARKS):
             return
         count = getattr(self._make_parser(self._text), "raw_parse", None)
         if count is None:

@@ -32,8 +32,8 @@ def read_document(text: str | bytes, *, file: str, limits: Limits = DEFAULT_LIMI
     """Read the one document of a text; `file` is its name in marks and errors.
 
     Scalars are read by the core schema of YAML 1.2: `yes` is a text. Refused are anchors, aliases, tags, merge keys,
-    duplicate keys, keys that are no texts, more than one document, and whatever passes `limits`. One thing is taken that
-    YAML does not know: a type such as `list[str]` need not be quoted in a flow mapping (`type_texts`).
+    duplicate keys, keys that are no texts, more than one document, and whatever passes `limits`. One thing is taken
+    that YAML does not know: a type such as `list[str]` need not be quoted in a flow mapping (`type_texts`).
 
     Raises `SourceError` with everything that was found wrong, in the order of the text.
     """

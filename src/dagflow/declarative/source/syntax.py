@@ -93,8 +93,8 @@ def is_too_deep(error: Any) -> bool:
     return "nesting" in (getattr(error, "problem", None) or "")
 
 
-def explain(lines: Lines, text: str, error: Any, *, ended: bool) -> tuple[int, str]:
-    """Say where and what is malformed, for a `YAMLError` of either parser; `ended` if its document had ended."""
+def explain(lines: Lines, text: str, error: Any) -> tuple[int, str]:
+    """Say where and what is malformed, for a `YAMLError` of either parser."""
     problem = _offset(getattr(error, "problem_mark", None), 0)
     context = _offset(getattr(error, "context_mark", None), problem)
     message = f"{getattr(error, 'context', None) or ''}: {getattr(error, 'problem', None) or ''}"
@@ -102,8 +102,6 @@ def explain(lines: Lines, text: str, error: Any, *, ended: bool) -> tuple[int, s
     found = _Error(text, lines, problem, context, message)
     if found.character == "\t":
         return problem, TAB
-    if ended:
-        return _end(found)
     for pattern, tell in _RULES:
         if re.search(pattern, message):
             return tell(found)
@@ -268,6 +266,6 @@ _RULES: tuple[tuple[str, Callable[[_Error], tuple[int, str]]], ...] = (
     (r"(flow|block) node", _node),
     (r"block scalar", _block_text),
     (r"plain scalar", _plain),
-    (r"document start", _end),  # of the first one, behind a directive
+    (r"document start", _end),
 )
 """What is told for each kind of error; the first pattern that is found in the parser's own words counts."""

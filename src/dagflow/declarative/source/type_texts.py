@@ -17,13 +17,22 @@ from dagflow.declarative.source.text import Lines
 __all__ = ["Quoted", "QuotedLines", "quote_type_at"]
 
 MOST_QUOTED = 200
-"""Each text that is quoted costs another parse; a file with more of them is told what to do."""
+MOST_READ_AGAIN = 200_000
+"""Each text that is quoted costs another parse, up to the next one: so many, and so many characters of them in all.
+
+A file with more of them is told what to do. Without the second limit a hostile file takes a tenth of a second for each.
+"""
+
+_LONGEST = 500
+"""Characters of what stands before a bracket in its line that are looked at."""
 
 _WORD = re.compile(r"[A-Za-z_][\w.:]*\Z")
-# Brackets in brackets as far as anybody nests types; no two parts of it can match the same character, so that no text takes long.
-_BRACKETS = r"\[[^\[\]{}\"'\n]*(?:\[[^\[\]{}\"'\n]*(?:\[[^\[\]{}\"'\n]*\][^\[\]{}\"'\n]*)*\][^\[\]{}\"'\n]*)*\]"
+# Brackets in brackets as far as anybody nests types. Possessive: no text takes longer than its length.
+_INSIDE = r"[^\[\]{}\"'\n]*+"
+_BRACKETS = rf"\[{_INSIDE}(?:\[{_INSIDE}(?:\[{_INSIDE}\]{_INSIDE})*+\]{_INSIDE})*+\]"
 _BRACKETED = re.compile(rf"[A-Za-z_][\w.:]*({_BRACKETS}) *\Z")
 _REST = re.compile(rf"{_BRACKETS}(?: *\| *[A-Za-z_][\w.:]*(?:{_BRACKETS})?)*(?= *(?:[,}}\]\n#]|\Z))")
+_UNION = re.compile(r"(?:[A-Za-z_][\w.:]* *\| *)+\Z")
 
 
 class Quoted:
@@ -33,6 +42,7 @@ class Quoted:
         self.text = text
         self._inserted: list[int] = []
         """Where quotes were put in, as offsets in the text as it is now, ascending."""
+        self._left = MOST_READ_AGAIN
 
     def original(self, offset: int) -> int:
         """The offset in the text as it was."""
@@ -40,11 +50,12 @@ class Quoted:
 
     def quote_at(self, offset: int) -> bool:
         """Quote the type that stands at `offset`; `False` where there is none."""
-        if len(self._inserted) >= 2 * MOST_QUOTED:
+        if len(self._inserted) >= 2 * MOST_QUOTED or self._left < 0:
             return False
         found = quote_type_at(self.text, offset)
         if found is None:
             return False
+        self._left -= offset + len(self.text) // 40
         start, end = found
         self.text = f"{self.text[:start]}'{self.text[start:end]}'{self.text[end:]}"
         shifted = [place + (place >= start) + (place >= end) for place in self._inserted]
@@ -66,18 +77,18 @@ class QuotedLines(Lines):
 
 def quote_type_at(text: str, offset: int) -> tuple[int, int] | None:
     """The start and end of the type of which YAML refuses what is at `offset`; `None` where there is no type."""
-    line = text.rfind("\n", 0, offset) + 1
+    line = max(text.rfind("\n", 0, offset) + 1, offset - _LONGEST)
     if text.startswith("|", offset):  # for the parser, what comes first is the `|` behind the brackets
-        before = _BRACKETED.search(text, line, offset)
-        offset = before.start(1) if before is not None else offset
+        bracketed = _BRACKETED.search(text, line, offset)
+        offset = bracketed.start(1) if bracketed is not None else offset
     if not text.startswith("[", offset):
         return None
     word = _WORD.search(text, line, offset)
     rest = _REST.match(text, offset)
     if word is None or rest is None:
         return None
-    before = text[line : word.start()]
     # A union begins further left: `str | list[int]`.
-    union = re.search(r"(?:[A-Za-z_][\w.:]* *\| *)+\Z", before)
-    start = word.start() if union is None else line + union.start()
-    return start, rest.end()
+    union = _UNION.search(text, line, word.start())
+    start = (union or word).start()
+    begins = start == 0 or text[start - 1] in " [{,\r\n"
+    return (start, rest.end()) if begins else None

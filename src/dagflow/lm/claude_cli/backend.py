@@ -10,9 +10,13 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
+
+import anyio
+from anyio.to_thread import run_sync
 
 from dagflow.core.secrets import Secret, mask
 from dagflow.errors import LMError, ProcessError, ProcessTimeout
@@ -106,9 +110,13 @@ class ClaudeCLIBackend(BaseLM):
                 f"the Claude CLI cannot call tools of ours, and {request.target or 'the request'} has {names}; "
                 f"give it another backend, such as AnthropicBackend"
             )
+        async with self._folder() as folder:
+            return await self._complete(request, folder)
+
+    async def _complete(self, request: LMRequest, folder: str) -> LMResponse:
         tokens = token_stream()
         question = ask(request)
-        with billed(request) as bill, self._folder() as folder:
+        with billed(request) as bill:
             reader = None if tokens is None else StreamReader(tokens, bill, question, self._max_output)
             finished = await self._run(question, reader, folder, bill)
             transcript = read_transcript(finished.stdout) if reader is None else await reader.finish()
@@ -172,11 +180,15 @@ class ClaudeCLIBackend(BaseLM):
         error.stderr = mask(error.stderr, secrets)
         return error.stderr
 
-    @contextmanager
-    def _folder(self) -> Iterator[str]:
+    @asynccontextmanager
+    async def _folder(self) -> AsyncIterator[str]:
         if self._cwd is not None:
             yield os.fspath(self._cwd)
             return
         # The program reads what it finds in its folder, and a user's project has instructions for it.
-        with tempfile.TemporaryDirectory(prefix="dagflow-claude-", ignore_cleanup_errors=True) as folder:
+        folder = await run_sync(partial(tempfile.mkdtemp, prefix="dagflow-claude-"))
+        try:
             yield folder
+        finally:
+            with anyio.CancelScope(shield=True):  # removing an empty folder takes no time
+                await run_sync(partial(shutil.rmtree, folder, ignore_errors=True))

@@ -218,8 +218,8 @@ def conversation_without_steps(subject: LintSubject) -> Iterator[Hit]:
     spec = subject.spec
     for loop in subject.ways.loops:
         asking = next((name for name in loop.nodes if spec.nodes[name].type == "interrupt"), None)
-        if asking is not None and spec.max_steps is None and not loop.nested:
-            most = max(100, 10 * len(spec.nodes))
+        most = spec.step_limit
+        if asking is not None and most is not None and not subject.has("max_steps") and not loop.nested:
             turns = most // subject.ways.way_round(asking)
             yield Hit(
                 ROOT / "nodes" / asking,
@@ -264,7 +264,9 @@ def limits_beyond_steps(subject: LintSubject) -> Iterator[Hit]:
     The run fails before the limit is reached, and the exit is never taken. Raise `max_steps`.
     """
     spec = subject.spec
-    most = spec.max_steps or max(100, 10 * len(spec.nodes))
+    most = spec.step_limit
+    if most is None:
+        return
     for name, limit in spec.loop_limits.items():
         around = subject.ways.way_round(name)
         if limit * around > most:

@@ -137,11 +137,12 @@ def option_from_state(subject: LintSubject) -> Iterator[Hit]:
 _SECRET_NAME: Final = re.compile(
     r"(^|[_\-.])(password|passwd|secret|token|api_?key|apikey|private_?key|access_?key|credentials?)$", re.IGNORECASE
 )
+# Every repetition has an end, so that no text takes long.
 _SECRET_VALUE: Final = re.compile(
-    r"\bsk-[A-Za-z0-9_-]{16,}|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{30,}|\bxox[abprs]-[A-Za-z0-9-]{10,}"
-    r"|\bAIza[0-9A-Za-z_-]{30,}|-----BEGIN [A-Z ]*PRIVATE KEY-----|\beyJ[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{10,}\."
+    r"\bsk-[A-Za-z0-9_-]{16}|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{30}|\bxox[abprs]-[A-Za-z0-9-]{10}"
+    r"|\bAIza[0-9A-Za-z_-]{30}|-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----|\beyJ[A-Za-z0-9_-]{20,400}\.[A-Za-z0-9_-]{10}"
 )
-_PASSWORD_IN_URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/@\s{}]*:(?!\$\{)[^/@\s{}]+@")
+_PASSWORD_IN_URL: Final = re.compile(r"\b[a-z][a-z0-9+.-]{0,20}://[^/@\s{}:]{0,200}:(?!\$\{)[^/@\s{}]{1,200}@")
 
 
 def secrets(subject: LintSubject) -> Iterator[Hit]:

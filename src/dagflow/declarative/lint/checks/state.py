@@ -240,10 +240,10 @@ def read_before_written(subject: LintSubject) -> Iterator[Hit]:
     told: set[tuple[str, str]] = {(name, key) for _, key, name in ended_branches(subject)}
     for reading in subject.reads:
         key, node = reading.key, reading.node
-        if key is None or reading.guarded or subject.has_default(key) or (node, key) in told:
+        if key is None or node == START_NAME or reading.guarded or subject.has_default(key) or (node, key) in told:
             continue
         writers = subject.writers.get(key, ())
-        if not writers or node not in subject.ways.successors:
+        if not writers or node in writers or node not in subject.ways.successors:
             continue
         before = subject.ways.ancestors(node) | ({node} if reading.after else set())
         if not before.intersection(writers):
