@@ -109,8 +109,9 @@ def langgraph(*, subgraphs: bool) -> Respond:
         return run
 
     outer = StateGraph(Outer)
-    for name, work in (("round", node), ("left", branch("a")), ("right", branch("b")), ("joined", node)):
-        outer.add_node(name, work)  # type: ignore[call-overload]  # the nodes take either state
+    nodes: dict[str, Any] = {"round": node, "left": branch("a"), "right": branch("b"), "joined": node}
+    for name, work in nodes.items():
+        outer.add_node(name, work)
     for source, target in ((START, "round"), ("round", "left"), ("round", "right"), ("joined", "round")):
         outer.add_edge(source, target)
     outer.add_edge(["left", "right"], "joined")

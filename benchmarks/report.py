@@ -12,7 +12,19 @@ from pathlib import Path
 from benchmarks.section import Section, Table
 
 LIBRARIES = (
-    *("dagflow", "anyio", "trio", "attrs", "httpx", "coredis", "fastapi", "uvicorn", "hypercorn", "sf-hamilton"),
+    *(
+        "dagflow",
+        "anyio",
+        "trio",
+        "attrs",
+        "httpx",
+        "coredis",
+        "fastapi",
+        "starlette",
+        "uvicorn",
+        "hypercorn",
+        "sf-hamilton",
+    ),
     "langgraph",
     *("langgraph-checkpoint-sqlite", "pydantic-graph", "openai", "anthropic", "pydantic-ai-slim"),
 )

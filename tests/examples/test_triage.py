@@ -141,6 +141,7 @@ def test_the_command_line_finds_nothing_wrong() -> None:
     assert "graph triage is sound" in told
 
 
+@pytest.mark.slow
 def test_the_graph_of_the_issue_loads_as_it_is(tmp_path: Path) -> None:
     """The file that YAML graphs were asked for with compiles unchanged; nothing is connected, and no model is made."""
     path = write_graph(tmp_path, ISSUE)

@@ -441,7 +441,7 @@ MUTANTS = {
         "declarative/hosting.py",
         "        except BaseException:\n            await self.aclose()",
         "        except Exception:\n            await self.aclose()",
-        "tests/declarative/graphs/test_streams.py -k cancelling",
+        "tests/declarative/graphs/test_streams.py -k 'cancelling or cancelled_consumer'",
     ),
     "breath": Mutant(
         "nodes that never suspend leave the event loop its turn, and can be cancelled",

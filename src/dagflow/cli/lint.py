@@ -33,7 +33,9 @@ class Kind(enum.StrEnum):
 
 def lint_command(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="YAML graphs.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Write a JSON list, one object a file, for machines.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Write a JSON list, one object a file, for machines.")
+    ] = False,
     ignore: Annotated[
         list[str] | None, typer.Option(metavar="CODE", help="Leave a rule out; DF2 is all of a group.")
     ] = None,

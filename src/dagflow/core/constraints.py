@@ -10,7 +10,7 @@ import attrs
 
 from dagflow.core.unstructure import unstructure
 
-__all__ = ["Constraints", "constraints"]
+__all__ = ["Constraints", "Unless", "constraints"]
 
 _BOUNDS = {">=": "minimum", ">": "exclusiveMinimum", "<=": "maximum", "<": "exclusiveMaximum"}
 
@@ -26,12 +26,25 @@ class Constraints:
         return Constraints(self.keywords | other.keywords, self.notes + other.notes)
 
 
+@attrs.frozen
+class Unless:
+    """A validator that is asked for all values but one, which stands for none."""
+
+    absent: Any
+    validator: Callable[[Any, Any, Any], Any]
+
+    def __call__(self, instance: Any, attribute: Any, value: Any) -> None:
+        """Ask the validator; raises what it does."""
+        if value is not self.absent:
+            self.validator(instance, attribute, value)
+
+
 def constraints(validator: Any, types: Collection[str]) -> Constraints:
     """Read a validator of attrs for a value with these JSON types. What it does not know, attrs still enforces."""
     name = type(validator).__name__
     if isinstance(validator, (list, tuple)):
         return _all(validator, types)
-    if name in ("_AndValidator", "_OptionalValidator", "_validator_of_set_values"):
+    if name in ("_AndValidator", "_OptionalValidator", "Unless", "_validator_of_set_values"):
         inner = getattr(validator, "_validators", None) or validator.validator
         return _all(inner if isinstance(inner, (list, tuple)) else [inner], types)
     read = _READERS.get(name)

@@ -213,9 +213,10 @@ async def test_a_fallback_model_is_asked_when_the_first_fails(tmp_path: Path) ->
 
 def test_variables_are_checked_when_the_graph_is_loaded(grading: Path) -> None:
     """A variable that is not given, a prompt that is not there and a faulty prompt file are faults with their lines."""
-    (fault,) = faults_in(grading, GRAPH.replace('{text: "{state.text}"}', '{txt: "{state.text}"}'))
+    text = GRAPH.replace("state: {text: str}", "state: {txt: str}").replace("state.text", "state.txt")
+    (fault,) = faults_in(grading, text.replace("{text:", "{texts:"))
     assert fault.startswith("3:")
-    assert "has a variable 'text', which is not given; did you mean 'txt'?" in fault
+    assert "has a variable 'text', which is not given and no state key; did you mean 'texts'?" in fault
     (fault,) = faults_in(grading, GRAPH.replace("prompts/grade", "prompts/grades"))
     assert "nodes.grade.prompt" in fault
     assert "did you mean" in fault
@@ -223,3 +224,20 @@ def test_variables_are_checked_when_the_graph_is_loaded(grading: Path) -> None:
     (fault,) = faults_in(grading, GRAPH)
     assert "nodes.grade.prompt" in fault
     assert "prompts/grade.yaml:7:" in fault
+
+
+async def test_variables_that_are_left_out_come_from_the_state(grading: Path) -> None:
+    """A prompt's variable that a node does not give is the state key of its name, or the item of the map around it."""
+    lm = ScriptedLM({"grade": {"score": 0.9, "reasons": []}})
+    without = GRAPH.replace(' variables: {text: "{state.text}"},', "")
+    await compiled(grading, without).run({"text": "from the state"}, lm=lm)
+    assert "from the state" in lm.requests[-1].messages[0].content
+    mapped = """
+        state: {texts: list[str], grades: any}
+        nodes:
+          each: {type: map, over: "{texts}", as: text, collect: grades,
+                 node: {type: llm, prompt: prompts/grade, state_key: grade}}
+        edges: [{from: START, to: each}, {from: each, to: END}]
+    """
+    await compiled(grading, mapped).run({"texts": ["an item"]}, lm=lm)
+    assert "an item" in lm.requests[-1].messages[0].content

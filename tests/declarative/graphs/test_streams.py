@@ -261,3 +261,15 @@ async def test_inside_a_run_a_stream_needs_its_block(tmp_path: Path, graph: Yaml
         await compiled(tmp_path, text, name="plain.yaml", inner=plain).run()
     assert 9 == (await compiled(tmp_path, text, name="block.yaml", inner=block).run()).state["x"]
     assert [] == seen
+
+
+async def test_a_cancelled_consumer_ends_its_run_before_the_iterator_is_dropped(graph: YamlGraph, work: Work) -> None:
+    """The cancellation itself waits until nothing of the run is left, though the iterator is still held."""
+    for stop in range(1, await count_events(graph)):
+        events = stream_graph_async(graph)
+        with anyio.CancelScope() as scope:
+            async for event in events:
+                if event.seq >= stop:
+                    scope.cancel()
+        assert 0 == work.running
+        del events

@@ -293,7 +293,12 @@ state:
   size: int
   notes: {type: list[str], reducer: add}
 nodes:
-  sort: {type: router, prompt: {user: "Sort it"}, route_field: kind, routes: {letter: early, parcel: early}, state_key: kind}
+  sort:
+    type: router
+    prompt: {user: "Sort it"}
+    route_field: kind
+    routes: {letter: early, parcel: early}
+    state_key: kind
   early: {type: passthrough, output: {notes: ["a {kind} for {place.name}"]}}
   risky: {type: python, function: risky, state_key: size, on_error: skip}
   ask: {type: interrupt, message: "Where to, if not to {place.name}?", resume_key: place}

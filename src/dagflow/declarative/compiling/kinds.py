@@ -23,6 +23,7 @@ from dagflow.declarative.compiling.compiler import Compiler, Work
 from dagflow.declarative.compiling.edges import route_names
 from dagflow.declarative.compiling.faults import Place
 from dagflow.declarative.edges import Routing
+from dagflow.declarative.expressions import parse_value
 from dagflow.declarative.graph import YamlGraph
 from dagflow.declarative.inner import Inner
 from dagflow.declarative.language_models import ModelNeed, need_of
@@ -76,9 +77,13 @@ def _asking(
     if prompt is None:
         return None
     for missing in sorted(prompt.names - spec.variables.keys()):
-        near = nearest(missing, spec.variables)
+        if missing in compiler.names or missing in compiler.schema.known or not compiler.schema.closed:
+            variables[missing] = parse_value(f"{{{missing}}}")
+            continue
+        near = nearest(missing, [*spec.variables, *compiler.names, *compiler.schema.known])
         compiler.faults.add(
-            place / "variables", f"the prompt {prompt.name} has a variable {missing!r}, which is not given{near}"
+            place / "variables",
+            f"the prompt {prompt.name} has a variable {missing!r}, which is not given and no state key{near}",
         )
     need = compiler.faults.attempt(place, lambda: need_of(spec, prompt.spec, compiler.defaults))
     if need is None:

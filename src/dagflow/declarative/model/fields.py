@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import attrs
 
+from dagflow.core.constraints import Unless
 from dagflow.core.markers import DESCRIPTION, JSON_KEY
 
 __all__ = ["ABSENT", "AT_LEAST_ONE", "AT_LEAST_ONE_IF_GIVEN", "POSITIVE", "Absent", "option", "required"]
@@ -23,13 +24,7 @@ ABSENT: Final = Absent.ABSENT
 POSITIVE: Any = attrs.validators.optional(attrs.validators.gt(0))
 AT_LEAST_ONE: Any = attrs.validators.optional(attrs.validators.ge(1))
 
-
-def _unless_absent(instance: object, attribute: Any, value: object) -> None:
-    if value is not ABSENT:
-        AT_LEAST_ONE(instance, attribute, value)
-
-
-AT_LEAST_ONE_IF_GIVEN: Any = _unless_absent
+AT_LEAST_ONE_IF_GIVEN: Any = Unless(ABSENT, AT_LEAST_ONE)
 
 
 def required(description: str, *, key: str | None = None, validator: Any = None) -> Any:

@@ -67,7 +67,10 @@ class AsksLM(WritesOneKey, LMChoice):
 
     prompt: str | PromptSpec = required("The prompt: a file, relative to the graph and without `.yaml`, or in place.")
     variables: dict[str, Any] = option(
-        None, "What the prompt's variables stand for: values, with `{expressions}` in texts.", factory=dict
+        None,
+        "What the prompt's variables stand for: values, with `{expressions}` in texts. One that is left out is the name of a "
+        "map's item, or the state key that is called the same.",
+        factory=dict,
     )
 
 

@@ -1,6 +1,6 @@
 """PyYAML, which only this package imports: its parsers give the events of a text, one at a time.
 
-libyaml's parser is fifteen times as fast as the one in Python, and is taken where PyYAML was built with it. Both give
+libyaml's parser is ten times as fast as the one in Python, and is taken where PyYAML was built with it. Both give
 the same events, see `pure`.
 """
 
