@@ -1,4 +1,4 @@
-"""A language model that answers the triage graph's prompts offline, by rules; `--lm examples/triage/offline.py:model`."""
+"""A language model for the triage graph, by rules and offline: `--lm examples/triage/offline.py:model`."""
 
 from dagflow import LMRequest
 from dagflow.testing import ScriptedLM

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -27,17 +27,19 @@ def write_prompt(folder: Path, name: str, text: str) -> Path:
     return write_graph(folder, text, f"{name}.yaml")
 
 
-def compiled(folder: Path, text: str, *, name: str = "graph.yaml", **functions: Callable[..., Any]) -> YamlGraph:
-    """Write a graph file and compile it; `functions` are known in it by their names."""
+def compiled(
+    folder: Path, text: str, *, name: str = "graph.yaml", known: Mapping[str, Any] | None = None, **functions: Any
+) -> YamlGraph:
+    """Write a graph file and compile it; `functions` and what is `known` have names in it."""
     path = write_graph(folder, text, name)
-    return load_and_compile(path, functions=functions, root=folder, environment={})
+    return load_and_compile(path, functions={**functions, **(known or {})}, root=folder, environment={})
 
 
-def faults_in(folder: Path, text: str, **functions: Any) -> list[str]:
+def faults_in(folder: Path, text: str, *, known: Mapping[str, Any] | None = None, **functions: Any) -> list[str]:
     """What is wrong with a graph file, each without the file's name; nothing where it is sound."""
     path = write_graph(folder, text)
     try:
-        load_and_compile(path, functions=functions, root=folder, environment={})
+        load_and_compile(path, functions={**functions, **(known or {})}, root=folder, environment={})
     except SourceError as error:
         return [fault.removeprefix(f"{path}:") for fault in error.faults]
     return []

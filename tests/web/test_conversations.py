@@ -64,9 +64,11 @@ def graph(tmp_path: Path) -> YamlGraph:
 async def api(graph: YamlGraph, kind: Kind, url: str, *, runs: int) -> AsyncIterator[httpx.AsyncClient]:
     app = create_app(graph, store=RedisStore(url, retry=20.0), max_runs=runs)
     limits = httpx.Limits(max_connections=200)
-    async with serving(app, kind, grace=120.0) as port:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=120.0, limits=limits) as client:
-            yield client
+    async with (
+        serving(app, kind, grace=120.0) as port,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=120.0, limits=limits) as client,
+    ):
+        yield client
 
 
 async def say(client: httpx.AsyncClient, number: int, message: Any) -> dict[str, Any]:
@@ -115,7 +117,7 @@ async def test_a_redis_that_is_killed_and_restarted_loses_no_acknowledged_step(g
                 async with anyio.create_task_group() as group:
                     for number in range(30):
                         group.start_soon(converse, client, number, told)
-                    while len(told) < 5:
+                    while len(told) < 5:  # noqa: ASYNC110 (the answers come over HTTP)
                         await anyio.sleep(0.005)
                     acknowledged = {number: list(lines) for number, lines in told.items()}
                     await anyio.to_thread.run_sync(restart, server)

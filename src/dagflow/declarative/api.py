@@ -157,11 +157,11 @@ def stream_graph_async(
 
     `async with stream_graph_async(...) as events: async for event in events: ...` is the form that guarantees that
     nothing runs on when the block is left. A plain `async for event in stream_graph_async(...)` ends the run when the
-    iterator is exhausted, closed or collected, or its task is cancelled while it waits. A run that fails raises from the
-    iteration. The run waits while more than `buffer` events are unread. `events.result` is the result at the end.
+    iterator is exhausted, closed or collected, or its task is cancelled while it waits. A run that fails raises from
+    the iteration. The run waits while more than `buffer` events are unread. `events.result` is the result at the end.
 
-    With `resume`, a thread goes on, with `resume_data` as in `resume_async`; `after` is then the `seq` of the last event
-    that was seen. Other arguments are those of `run_graph_async`.
+    With `resume`, a thread goes on, with `resume_data` as in `resume_async`; `after` is then the `seq` of the last
+    event that was seen. Other arguments are those of `run_graph_async`.
     """
     named, store = _configured(config, thread_id, checkpointer)
     if resume or resume_data is not None:

@@ -55,8 +55,8 @@ class Conversations:
         for name, key in keys.items():
             if graph.schema.closed and key not in known:
                 raise ValueError(
-                    f"graph {graph.name} has no state key {key!r}, which is its {name}{nearest(key, known)}; say which it "
-                    f"is under `web:` in the file, or pass {name}="
+                    f"graph {graph.name} has no state key {key!r}, which is its {name}{nearest(key, known)}; say "
+                    f"which it is under `web:` in the file, or pass {name}="
                 )
         found = store if store is not None else graph.store if graph.store is not None else MemoryStore()
         return cls(graph, found, keys["message_key"], keys["response_key"], lm, lms)

@@ -146,7 +146,7 @@ async def test_an_agent_calls_its_tools(tmp_path: Path) -> None:
           agent: {type: agent, prompt: {user: "What to wear?"}, tools: ["mine:weather"], state_key: advice}
         edges: [{from: START, to: agent}, {from: agent, to: END}]
         """,
-        **{"mine:weather": weather},
+        known={"mine:weather": weather},
     )
     call = LMResponse(text="", finish_reason="tool_calls", tool_calls=(ToolCall("1", "weather", '{"city": "Oslo"}'),))
     lm = ScriptedLM({"agent": [call, lambda request: f"because {request.messages[-1].content}: a coat"]})

@@ -92,7 +92,7 @@ async def test_equal_items_are_recorded_each(tmp_path: Path) -> None:
 
 
 async def test_items_ask_while_others_finish(tmp_path: Path) -> None:
-    """An item that asks a person does not stop its siblings; each question is answered by its id, nothing runs again."""
+    """An item that asks a person does not stop its siblings, and each question is answered by its id."""
     graph = compiled(
         tmp_path,
         """

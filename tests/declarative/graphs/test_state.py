@@ -109,7 +109,7 @@ async def test_reducers_fold_branches_in_declared_order(
     text = (
         BRANCHES.replace("REDUCED", f"{{type: any, reducer: {reducer}}}").replace("LEFT", left).replace("RIGHT", right)
     )
-    graph = compiled(tmp_path, text.replace("longest", "mine:longest"), **{"mine:longest": longest})
+    graph = compiled(tmp_path, text.replace("longest", "mine:longest"), known={"mine:longest": longest})
     assert both == (await graph.run()).state["found"]
 
 
@@ -155,7 +155,7 @@ async def test_state_of_a_class_stays_what_it_is(tmp_path: Path) -> None:
         return attrs.evolve(place, size=size)
 
     store = MemoryStore()
-    graph = compiled(tmp_path, text, sized=sized, **{"mine:Place": Place})
+    graph = compiled(tmp_path, text, sized=sized, known={"mine:Place": Place})
     asked = await graph.run({"place": {"name": "Brno"}}, store=store, thread_id="t")
     assert "Where is Brno?" == asked.interrupts[0].question
     assert Place("Brno", 4) == (await graph.resume("t", {"size": 4}, store=store)).state["place"]

@@ -75,14 +75,14 @@ class Doubled(Node):
 async def test_a_typed_graph_is_a_node(tmp_path: Path) -> None:
     """Its start node is made from the state, and the fields of its last node are what it gives."""
     text = PARENT.replace("child.yaml", '"mine:double"')
-    graph = compiled(tmp_path, text.replace("MORE", "output: {z: y}"), **{"mine:double": Graph(start=Double)})
+    graph = compiled(tmp_path, text.replace("MORE", "output: {z: y}"), known={"mine:double": Graph(start=Double)})
     assert {"x": 4, "z": 8} == (await graph.run({"x": 4})).state
 
 
 def test_what_a_typed_graph_does_not_take_is_told(tmp_path: Path) -> None:
     """An input that its start node has no field for is a fault at its line."""
     text = PARENT.replace("child.yaml", '"mine:double"').replace("MORE", 'input: {xx: "{x}"}, output: {z: y}')
-    (fault,) = faults_in(tmp_path, text, **{"mine:double": Graph(start=Double)})
+    (fault,) = faults_in(tmp_path, text, known={"mine:double": Graph(start=Double)})
     assert "nodes.sub.input.xx: graph Double takes no 'xx'; did you mean 'x'?" in fault
 
 
@@ -127,8 +127,8 @@ async def test_a_missing_output_is_told(tmp_path: Path) -> None:
         tmp_path,
         CHILD.replace(
             "edges: [{from: START, to: add}, {from: add, to: END}]",
-            'none: {type: passthrough}}\n    edges: [{from: START, to: add, condition: "x > 1"}, {from: START, to: none}, '
-            "{from: add, to: END}, {from: none, to: END}]",
+            'none: {type: passthrough}}\n    edges: [{from: START, to: add, condition: "x > 1"}, '
+            "{from: START, to: none}, {from: add, to: END}, {from: none, to: END}]",
         ).replace('"{x + 1}"}}}', '"{x + 1}"}}, '),
         "child.yaml",
     )

@@ -114,8 +114,8 @@ class GraphFile:
         None, "Where to go on, by node, when it has run that often and would lead back into its loop.", factory=dict
     )
     max_steps: int | None = option(
-        description="How many nodes a run may start, those before a resume included; null for no limit. Default: 100, or "
-        "ten for each node where that is more.",
+        description="How many nodes a run may start, those before a resume included; null for no limit. Default: "
+        "100, or ten for each node where that is more.",
         factory=lambda: ABSENT,
         validator=AT_LEAST_ONE_IF_GIVEN,
     )

@@ -68,8 +68,8 @@ class AsksLM(WritesOneKey, LMChoice):
     prompt: str | PromptSpec = required("The prompt: a file, relative to the graph and without `.yaml`, or in place.")
     variables: dict[str, Any] = option(
         None,
-        "What the prompt's variables stand for: values, with `{expressions}` in texts. One that is left out is the name of a "
-        "map's item, or the state key that is called the same.",
+        "What the prompt's variables stand for: values, with `{expressions}` in texts. One that is left out "
+        "is the name of a map's item, or the state key that is called the same.",
         factory=dict,
     )
 
