@@ -7,8 +7,8 @@
         -d '{"session_id": "me", "message": "It crashes on save. The log is empty."}'
 
 The endpoints are those of `dagflow serve`: `/message`, `/message/{thread}/resume`, their `/stream` forms,
-`/runs/{thread}`, `/runs/{thread}/events`, `/health` and `/docs`. Two of its own show how a route of yours runs a graph under the same
-rule, that a client which hangs up ends its run.
+`/runs/{thread}`, `/runs/{thread}/events`, `/health` and `/docs`. Two of its own show how a route of yours runs a graph
+under the same rule, that a client which hangs up ends its run.
 
 Set `TRIAGE_LM` to a language model (`openai:gpt-5`) to ask a real one; without it the answers come from rules, offline.
 `TRIAGE_STORE` is where conversations are kept, `TRIAGE_TOKEN` the bearer token that requests need, if any.
