@@ -13,7 +13,9 @@ import nox
 
 SUPPORTED = ("3.11", "3.12", "3.13")
 TESTING = [
-    ".[trio,cli,testing,prices,pydantic-ai,dspy,redis,yaml,jinja,web]",
+    ".[trio,cli,testing,prices,pydantic-ai,dspy,redis,yaml,jinja,web,notebook,otel,dask]",
+    "opentelemetry-sdk>=1.27",
+    "pip",
     "pytest-xdist>=3.6",
     "jsonschema>=4.23",
     "openai>=3.0",

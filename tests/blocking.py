@@ -19,6 +19,10 @@ ALLOWED: dict[str, str] = {
     "dagflow.lm.pydantic_ai.source:ModelSource.make": "pydantic-ai makes its client, and reads certificates, once",
     "dagflow.lm.wrappers.cache:cached": "sync by contract: opens its file once, when it is made",
     "dagflow.optimize.compiled:CompiledGraph.save": "sync by contract: the caller says where it runs",
+    "dagflow.capture.prints:RoutedStream.write": "what is not captured is printed as it is without us",
+    "dagflow.capture.prints:RoutedStream.flush": "what is not captured is printed as it is without us",
+    "dagflow.capture.prints:RoutedBuffer.write": "what is not captured is printed as it is without us",
+    "dagflow.capture.output:TaskOutput.take": "a print past 1 MiB that waits for the file writes there itself",
     "dagflow.optimize.compiled:CompiledGraph.load": "sync by contract: the caller says where it runs",
 }
 """The functions of dagflow that may make blocking calls on the async path, each with the reason."""

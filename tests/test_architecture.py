@@ -45,6 +45,12 @@ ONLY_IN = {
     "pydantic_ai": {"lm.pydantic_ai"},
     "genai_prices": {"lm.prices"},
     "trio": {"testing", "declarative.hosting"},
+    "opentelemetry": {"telemetry"},
+    "distributed": {"executors"},
+    "nbclient": {"notebook.library"},
+    "nbformat": {"notebook.library"},
+    "jupyter_client": {"notebook.library"},
+    "zmq": {"notebook.library"},
     "yaml": {"declarative.source"},
     "jinja2": {"declarative.prompts"},
     "fastapi": {"web"},
@@ -191,7 +197,8 @@ def test_every_public_name_comes_without_the_extras() -> None:
 
     missing = (
         "dspy, pydantic_ai, openai, anthropic, genai_prices, trio, typer, rich, psutil, hypothesis, pytest, yaml, "
-        "jinja2, fastapi, starlette, uvicorn, hypercorn, blockbuster"
+        "jinja2, fastapi, starlette, uvicorn, hypercorn, blockbuster, "
+        "opentelemetry, distributed, nbclient, nbformat, zmq"
     )
     block = f"import sys; sys.modules.update(dict.fromkeys('{missing}'.split(', ')))"
     subprocess.run([sys.executable, "-c", f"{block}; from dagflow import *; print(Graph)"], check=True)

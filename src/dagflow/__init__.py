@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dagflow.catalog import Catalog, FileCatalog
     from dagflow.core.codec import Serializer
     from dagflow.core.markers import Dep, Gate, Recall, dep, field, gate, recall
     from dagflow.core.node import Node, NodeConfig
@@ -73,12 +74,21 @@ if TYPE_CHECKING:
     from dagflow.lm.spec import load_lm
     from dagflow.lm.wrappers import budgeted, cached, fallback, hedged, rate_limited, retrying
     from dagflow.optimize import CompiledGraph, OptimizedLM, compile_graph, trace_to_examples
+    from dagflow.pipeline.asynchronous import AsyncPipeline, AsyncPipelineContext
+    from dagflow.pipeline.composites import Conditional, Loop, Map, Parallel
+    from dagflow.pipeline.executors import AsyncLocalExecutor
+    from dagflow.pipeline.pipeline import Pipeline
+    from dagflow.pipeline.results import PipelineResult, PipelineStream
+    from dagflow.pipeline.returns import Json, Metric, Object
+    from dagflow.pipeline.task_types import AsyncPythonTaskType
+    from dagflow.pipeline.tasks import AsyncPythonTask, NotebookTask, PythonTask, ShellTask, Stub
     from dagflow.store.memory import MemoryStore
     from dagflow.store.redis import RedisStore
     from dagflow.store.sqlite import SQLiteStore
     from dagflow.types import Interrupt, Retry, Span, Timeline, Usage
 
 _HOMES = {
+    "catalog": ("Catalog", "FileCatalog"),
     "core.codec": ("Serializer",),
     "core.markers": ("Dep", "Gate", "Recall", "dep", "field", "gate", "recall"),
     "core.node": ("Node", "NodeConfig"),
@@ -143,6 +153,14 @@ _HOMES = {
     "lm.spec": ("load_lm",),
     "lm.wrappers": ("budgeted", "cached", "fallback", "hedged", "rate_limited", "retrying"),
     "optimize": ("CompiledGraph", "OptimizedLM", "compile_graph", "field_match", "trace_to_examples"),
+    "pipeline.asynchronous": ("AsyncPipeline", "AsyncPipelineContext"),
+    "pipeline.composites": ("Conditional", "Loop", "Map", "Parallel"),
+    "pipeline.executors": ("AsyncLocalExecutor",),
+    "pipeline.pipeline": ("Pipeline",),
+    "pipeline.results": ("PipelineResult", "PipelineStream"),
+    "pipeline.returns": ("Json", "Metric", "Object"),
+    "pipeline.task_types": ("AsyncPythonTaskType",),
+    "pipeline.tasks": ("AsyncPythonTask", "NotebookTask", "PythonTask", "ShellTask", "Stub"),
     "store.memory": ("MemoryStore",),
     "store.redis": ("RedisStore",),
     "store.sqlite": ("SQLiteStore",),
@@ -155,15 +173,23 @@ __all__ = [
     "LM",
     "AnswerError",
     "AnthropicBackend",
+    "AsyncLocalExecutor",
+    "AsyncPipeline",
+    "AsyncPipelineContext",
+    "AsyncPythonTask",
+    "AsyncPythonTaskType",
     "BaseLM",
+    "Catalog",
     "CheckpointError",
     "ClaudeCLIBackend",
     "CompiledGraph",
+    "Conditional",
     "DSPyBackend",
     "DagflowError",
     "Dep",
     "DepError",
     "Failure",
+    "FileCatalog",
     "FillError",
     "Gate",
     "Graph",
@@ -173,21 +199,32 @@ __all__ = [
     "GraphStream",
     "Interrupt",
     "InvalidField",
+    "Json",
     "LMError",
     "LMRequest",
     "LMResponse",
+    "Loop",
+    "Map",
     "MapResult",
     "MemoryStore",
     "Message",
+    "Metric",
     "Node",
     "NodeConfig",
     "NodeError",
+    "NotebookTask",
+    "Object",
     "OpenAIBackend",
     "OptimizedLM",
+    "Parallel",
+    "Pipeline",
+    "PipelineResult",
+    "PipelineStream",
     "Price",
     "ProcessError",
     "ProcessTimeout",
     "PromptCall",
+    "PythonTask",
     "Recall",
     "RecallError",
     "RedisStore",
@@ -199,12 +236,14 @@ __all__ = [
     "SQLiteStore",
     "Secret",
     "Serializer",
+    "ShellTask",
     "SourceError",
     "Span",
     "StateConflict",
     "StateError",
     "StepLimitError",
     "Store",
+    "Stub",
     "Thread",
     "Timeline",
     "Tool",

@@ -283,11 +283,11 @@ class Progress(Event):
 
 @attrs.frozen(kw_only=True)
 class Printed(Event):
-    """A line that a task printed to `stream`, or a piece of one that is too long, without known secrets."""
+    """A line that a task printed or logged, or a piece of one that is too long, without known secrets."""
 
     node: str
     activation: str
-    stream: Literal["stdout", "stderr"]
+    stream: Literal["stdout", "stderr", "log"]
     text: str
 
     live: ClassVar[bool] = True

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import MethodType
 from typing import Any
 
-__all__ = ["main_origin", "refusal"]
+__all__ = ["is_async", "main_origin", "refusal", "unreachable"]
 
 REFERENCE = "a process of its own finds a function by the name of its module and its own"
 
@@ -33,6 +33,7 @@ def refusal(function: Callable[..., Any]) -> str | None:
 
 
 def is_async(function: Callable[..., Any]) -> bool:
+    """Whether calling a function gives a coroutine or an async generator, of callable objects too."""
     call = getattr(function, "__call__", None)
     return any(
         inspect.iscoroutinefunction(candidate) or inspect.isasyncgenfunction(candidate)

@@ -108,6 +108,10 @@ class Run:
             self._recorded = recorded
             self.id = recorded.id
 
+    def limit_to(self, max_concurrency: int) -> None:
+        """Bound what works at once, in the place of what the settings say; meant for before the run is executed."""
+        self._settings = attrs.evolve(self._settings, max_concurrency=max_concurrency)
+
     async def execute(self) -> Outcome:
         """Run to the end; whatever way it ends, nothing of it is left then, and the journal tells how.
 

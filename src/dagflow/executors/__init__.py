@@ -1,0 +1,1 @@
+"""Executors that do the work of tasks elsewhere."""

@@ -1,0 +1,68 @@
+"""Where a pipeline meets its adapters: the services that it has by itself, and those that a configuration names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from dagflow.capture.capture import Capture
+from dagflow.catalog.files import FileCatalog
+from dagflow.pipeline.parameters import YamlReader
+from dagflow.pipeline.ports import NotebookDriver, Services
+
+__all__ = ["completed", "notebook_driver", "read_services", "yaml_reader"]
+
+
+def yaml_reader() -> YamlReader:
+    """Give what reads YAML safely; raises `ImportError` naming the extra where its parser is not installed."""
+    from dagflow.declarative.source import read_document
+
+    return lambda text, name: read_document(text, file=name).data
+
+
+async def read_services(path: Path, environ: Mapping[str, str]) -> Services:
+    """Read a configuration file (JSON where its name ends with `.json`, else YAML), and make what it names.
+
+    Paths in it are relative to its folder. Raises `ConfigurationError` with everything that is wrong.
+    """
+    from dagflow.configuration.reading import load_configuration  # most runs have no such file
+    from dagflow.pipeline.configured import services_of
+
+    read: Callable[[str], Any] | None = None
+    if path.suffix != ".json":
+        read = partial(yaml_reader(), name=os.fspath(path))
+    return services_of(await load_configuration(path, environment=environ, read=read), environ)
+
+
+def completed(services: Services) -> Services:
+    """Add the service that every run has: what tasks print is captured.
+
+    It is kept in the run's folder, or in that of the catalog, where there is one.
+    """
+    if services.capture is not None:
+        return services
+    return attrs.evolve(services, capture=Capture(_folder_of(services)))
+
+
+def notebook_driver(services: Services) -> NotebookDriver:
+    """Give what runs notebooks: Jupyter, unless the run is given something else."""
+    if services.notebooks is not None:
+        return services.notebooks
+    from dagflow.notebook.driver import JupyterDriver  # few pipelines have notebooks
+
+    return JupyterDriver()
+
+
+def _folder_of(services: Services) -> Callable[[str], Path] | None:
+    folder, catalog = services.run_folder, services.catalog
+    if folder is not None:
+        kept = folder / "output"
+        return lambda run_id: kept
+    if isinstance(catalog, FileCatalog):
+        return lambda run_id: catalog.run_folder(run_id) / "output"
+    return None

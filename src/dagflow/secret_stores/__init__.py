@@ -1,0 +1,19 @@
+"""Where secrets come from: an environment, a dotenv file, a mapping, or several of these one after the other."""
+
+from dagflow.secret_stores.chain import ChainedSecrets
+from dagflow.secret_stores.dotenv import DotenvError, DotenvSecrets, parse_dotenv
+from dagflow.secret_stores.mapping import EnvironmentSecrets, MappingSecrets
+from dagflow.secret_stores.provider import SecretProvider
+from dagflow.secret_stores.resolving import MissingSecret, resolve_secrets
+
+__all__ = [
+    "ChainedSecrets",
+    "DotenvError",
+    "DotenvSecrets",
+    "EnvironmentSecrets",
+    "MappingSecrets",
+    "MissingSecret",
+    "SecretProvider",
+    "parse_dotenv",
+    "resolve_secrets",
+]

@@ -1,0 +1,178 @@
+"""Executions of one pipeline side by side, and the process around them, which stays as it is."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from dagflow.pipeline.asynchronous import AsyncPipeline, AsyncPipelineContext
+from dagflow.pipeline.composites import Map, Parallel
+from dagflow.pipeline.executors import AsyncLocalExecutor, LocalExecutor, TaskWork
+from dagflow.pipeline.pipeline import Pipeline
+from dagflow.pipeline.task_types import AsyncPythonTaskType
+from dagflow.pipeline.tasks import AsyncPythonTask, PythonTask, ShellTask
+from dagflow.store.memory import MemoryStore
+
+
+async def test_three_executions_at_once_never_mix(tmp_path: Path) -> None:
+    """Parameters, results, logs and records of three executions of one pipeline are their own."""
+
+    async def mark(item: int, who: str) -> str:
+        await anyio.lowlevel.checkpoint()
+        return f"{who} {item}"
+
+    def gather(marked: list[str], who: str) -> str:
+        return f"{who}: {', '.join(marked)}"
+
+    pipeline = Pipeline(
+        [Map("items", PythonTask(mark, returns=["marked"])), Parallel({"a": PythonTask(gather, returns=["all"])})]
+    )
+    store, results = MemoryStore(), {}
+
+    async def run(who: str) -> None:
+        results[who] = await pipeline.execute(
+            parameters={"items": [1, 2, 3], "who": who}, store=store, run_id=who, run_folder=tmp_path / who
+        )
+
+    async with anyio.create_task_group() as group:
+        for who in ("a", "b", "c"):
+            group.start_soon(run, who)
+    for who, result in results.items():
+        assert f"{who}: {who} 1, {who} 2, {who} 3" == result.parameters["all"]
+        assert who == result.log.run_id
+        others = {"a", "b", "c"} - {who}
+        text = (tmp_path / who / "run_log.json").read_text()
+        assert not any(f"{other} 1" in text for other in others)
+
+
+@pytest.mark.slow
+async def test_the_process_stays_as_it_is(tmp_path: Path) -> None:
+    """Environment, path, working folder and standard output are the same during a run and after it."""
+
+    def look() -> Any:
+        return dict(os.environ), list(sys.path), os.getcwd(), sys.stdout, sys.stderr
+
+    before, during = look(), []
+
+    def task(**all: Any) -> None:
+        during.append(look())
+
+    async def async_task(**all: Any) -> None:
+        during.append(look())
+
+    steps = [
+        PythonTask(task),
+        PythonTask(async_task),
+        ShellTask("cd /; export DAGFLOW_INPUT_x=changed; true", shell=True),
+        PythonTask(task, name="again"),
+    ]
+    await Pipeline(steps).execute(parameters={"x": 1}, store=MemoryStore(), run_folder=tmp_path)
+    assert [before] * 3 == during
+    assert before == look()
+
+
+# The asynchronous names
+
+
+async def test_an_async_task_refuses_a_sync_function() -> None:
+    """`AsyncPythonTask` takes async functions and generators, however they are wrapped, and nothing else."""
+
+    def sync() -> None: ...
+    async def plain() -> int:
+        return 1
+
+    async def generator() -> Any:
+        yield 1
+
+    class Callable:
+        async def __call__(self) -> None: ...
+
+    with pytest.raises(ValueError, match="AsyncPythonTask sync must be an async function, and sync is none"):
+        AsyncPythonTask(function=sync)
+    import functools
+
+    for function in (plain, generator, functools.partial(plain), Callable()):
+        assert AsyncPythonTask(function=function, name="x").name == "x"
+    result = await AsyncPipeline([AsyncPythonTask(function=plain, returns=["one"])]).execute()
+    assert {"one": 1} == result.parameters
+    assert "async-python" == result.log.steps[0].kind == AsyncPythonTaskType.task_type
+
+
+async def test_the_execution_of_an_async_pipeline_is_a_coroutine() -> None:
+    """`AsyncPipeline.execute` is a coroutine function; a context is one execution that has not begun."""
+    import inspect
+
+    assert inspect.iscoroutinefunction(AsyncPipeline.execute)
+
+    async def take(x: int) -> int:
+        return x + 1
+
+    pipeline = AsyncPipeline(name="n", description="d", steps=[AsyncPythonTask(take, returns=["y"])])
+    context = AsyncPipelineContext(pipeline, {"parameters": {"x": 1}})
+    assert 2 == (await context.execute()).parameters["y"]
+    assert ("n", "d") == (pipeline.name, pipeline.description)
+
+
+async def test_the_async_executor_does_not_block() -> None:
+    """Its sync `execute_node` raises and names the async way; it does what the local one does."""
+    executor = AsyncLocalExecutor()
+    assert "async-local" == executor.service_name
+    with pytest.raises(RuntimeError, match="use the async one"):
+        executor.execute_node("any")
+    result = await Pipeline([PythonTask(lambda: 1, name="one", returns=["x"])]).execute(executor=executor)
+    assert {"x": 1} == result.parameters
+
+
+class Recording(LocalExecutor):
+    """Calls functions itself, and says what it was given."""
+
+    service_name = "recording"
+
+    def __init__(self) -> None:
+        self.work: list[TaskWork] = []
+
+    def refusal(self, function: Any) -> str | None:
+        return "it is unwanted" if function is unwanted else None
+
+    async def execute(self, work: TaskWork) -> Any:
+        self.work.append(work)
+        return await work.here() if work.function is None else work.function(**work.arguments)
+
+
+def unwanted() -> None: ...
+
+
+async def test_an_executor_is_given_functions_with_their_arguments() -> None:
+    """An executor can call the function elsewhere, by its arguments and the task's options for it."""
+    executor = Recording()
+    add = PythonTask(lambda x, y=1: x + y, name="add", returns=["z"], overrides={"recording": {"cpus": 2}, "dask": {}})
+    result = await Pipeline([add, ShellTask("true")]).execute(parameters={"x": 1}, executor=executor)
+    assert 2 == result.parameters["z"]
+    first, second = executor.work
+    assert ("add", "python", {"x": 1}, {"cpus": 2}) == (first.task, first.task_type, first.arguments, first.options)
+    assert ("shell", None) == (second.task_type, second.function)
+    with pytest.raises(Exception, match="task 'unwanted' cannot run on the executor recording: it is unwanted"):
+        await Pipeline([PythonTask(unwanted)]).execute(executor=executor)
+
+
+async def test_a_nested_pipeline_has_the_services_of_the_outer_one() -> None:
+    """A pipeline that a task executes uses the same executor, unless it is given its own."""
+    executor = Recording()
+
+    async def outer() -> Any:
+        return (await Pipeline([PythonTask(lambda: 7, name="inner", returns=["x"])]).execute()).parameters["x"]
+
+    class Here(Recording):
+        async def execute(self, work: TaskWork) -> Any:
+            self.work.append(work)
+            return await work.here()
+
+    executor = Here()
+    await Pipeline([PythonTask(outer, returns=["x"])]).execute(executor=executor)
+    assert ["outer", "inner"] == [work.task for work in executor.work]
