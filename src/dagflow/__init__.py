@@ -77,9 +77,11 @@ if TYPE_CHECKING:
     from dagflow.pipeline.asynchronous import AsyncPipeline, AsyncPipelineContext
     from dagflow.pipeline.composites import Conditional, Loop, Map, Parallel
     from dagflow.pipeline.executors import AsyncLocalExecutor
+    from dagflow.pipeline.parameters import ParameterError
     from dagflow.pipeline.pipeline import Pipeline
     from dagflow.pipeline.results import PipelineResult, PipelineStream
-    from dagflow.pipeline.returns import Json, Metric, Object
+    from dagflow.pipeline.returns import Json, Metric, Object, Returned
+    from dagflow.pipeline.run_log_fold import read_run_log
     from dagflow.pipeline.task_types import AsyncPythonTaskType
     from dagflow.pipeline.tasks import AsyncPythonTask, NotebookTask, PythonTask, ShellTask, Stub
     from dagflow.store.memory import MemoryStore
@@ -156,9 +158,11 @@ _HOMES = {
     "pipeline.asynchronous": ("AsyncPipeline", "AsyncPipelineContext"),
     "pipeline.composites": ("Conditional", "Loop", "Map", "Parallel"),
     "pipeline.executors": ("AsyncLocalExecutor",),
+    "pipeline.parameters": ("ParameterError",),
     "pipeline.pipeline": ("Pipeline",),
     "pipeline.results": ("PipelineResult", "PipelineStream"),
-    "pipeline.returns": ("Json", "Metric", "Object"),
+    "pipeline.returns": ("Json", "Metric", "Object", "Returned"),
+    "pipeline.run_log_fold": ("read_run_log",),
     "pipeline.task_types": ("AsyncPythonTaskType",),
     "pipeline.tasks": ("AsyncPythonTask", "NotebookTask", "PythonTask", "ShellTask", "Stub"),
     "store.memory": ("MemoryStore",),
@@ -217,6 +221,7 @@ __all__ = [
     "OpenAIBackend",
     "OptimizedLM",
     "Parallel",
+    "ParameterError",
     "Pipeline",
     "PipelineResult",
     "PipelineStream",
@@ -229,6 +234,7 @@ __all__ = [
     "RecallError",
     "RedisStore",
     "Retry",
+    "Returned",
     "RunCancelled",
     "RunError",
     "RunLocked",
@@ -270,6 +276,7 @@ __all__ = [
     "progress",
     "prune",
     "rate_limited",
+    "read_run_log",
     "recall",
     "resolve_dep",
     "resolve_fields",

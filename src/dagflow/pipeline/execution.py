@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,7 +19,7 @@ from dagflow.kernel.prepared import PreparedRun
 from dagflow.kernel.run import Run, RunSettings
 from dagflow.pipeline.compiled import CompiledPipeline
 from dagflow.pipeline.front import PipelineRun, Shared
-from dagflow.pipeline.options import ExecuteOptions, OtherOptions, RetryOptions
+from dagflow.pipeline.options import ExecuteOptions, RetryOptions
 from dagflow.pipeline.parameters import ParameterError, beginning, environment_parameters, read_parameters
 from dagflow.pipeline.ports import Services
 from dagflow.pipeline.recording import PARAMETERS
@@ -45,7 +45,7 @@ class Recorded:
 
 def prepare(compiled: CompiledPipeline, options: ExecuteOptions) -> PreparedPipeline:
     """Prepare a run that begins anew; raises `TypeError` and `ValueError` for options that make no sense."""
-    check_options(options, ExecuteOptions)
+    check_options(options, ExecuteOptions.__optional_keys__)
     run_id = options.get("run_id")
     return PreparedPipeline(compiled, options, Recorded(run_id=None if run_id is None else check_run_id(run_id)))
 
@@ -54,7 +54,7 @@ def prepare_retry(
     compiled: CompiledPipeline, run_id: str, store: Store | None, answers: Mapping[str, Any], options: RetryOptions
 ) -> PreparedPipeline:
     """Prepare to go on with a run of a store; raises `TypeError` and `ValueError` for what makes no sense."""
-    check_options(options, RetryOptions)
+    check_options(options, RetryOptions.__optional_keys__)
     if current_activation() is not None:
         raise ValueError("a run inside another goes on with it; retry the outermost run")
     recorded = Recorded(
@@ -67,11 +67,11 @@ def prepare_retry(
     return PreparedPipeline(compiled, cast("ExecuteOptions", given), recorded)
 
 
-def check_options(given: Mapping[str, Any], known: type[OtherOptions]) -> None:
+def check_options(given: Mapping[str, Any], known: Collection[str]) -> None:
     """Refuse an option that there is not: `**options` takes any."""
     for name in given:
-        if name not in known.__optional_keys__:
-            near = nearest(name, known.__optional_keys__) or f"; there is {', '.join(sorted(known.__optional_keys__))}"
+        if name not in known:
+            near = nearest(name, known) or f"; there is {', '.join(sorted(known))}"
             raise TypeError(f"there is no option {name!r}{near}")
 
 
