@@ -160,7 +160,7 @@ class Pump:
 
     def __init__(self) -> None:
         self.thread: int = threading.get_ident()
-        self.closed = False
+        self.closed: bool = False
         self._guard = threading.RLock()
         self._ready: deque[Channel] = deque()
         self._channels: set[Channel] = set()

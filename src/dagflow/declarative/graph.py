@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from dagflow.core.plan import Plan
 from dagflow.core.storage import Store
 from dagflow.declarative.front import YamlRun
 from dagflow.declarative.language_models import ModelNeed, Models
+from dagflow.declarative.model import GraphFile
 from dagflow.declarative.node import YamlNode
 from dagflow.declarative.results import YamlResult
 from dagflow.declarative.shape import shape_of
@@ -83,8 +85,8 @@ class YamlGraph:
         store: Store | None,
     ) -> None:
         self.name: str = loaded.name
-        self.path = loaded.path
-        self.spec = loaded.spec
+        self.path: Path = loaded.path
+        self.spec: GraphFile = loaded.spec
         self.schema = schema
         self.nodes = nodes
         self.program = program

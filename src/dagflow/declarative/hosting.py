@@ -34,9 +34,9 @@ class Host(Generic[R]):
 
     def __init__(self, stream: RunStream[R]) -> None:
         self.stream = stream
-        self.ready = anyio.Event()
-        self.stop = anyio.Event()
-        self.done = anyio.Event()
+        self.ready: anyio.Event = anyio.Event()
+        self.stop: anyio.Event = anyio.Event()
+        self.done: anyio.Event = anyio.Event()
         self.error: BaseException | None = None
 
     async def live(self) -> None:

@@ -79,6 +79,14 @@ class DurableRun:
     answers: dict[str, Any]
     accept_changes: bool
     taken: set[str] = attrs.field(factory=set)
+    _named: dict[str, list[str]] = attrs.field(factory=dict, init=False)
+
+    def named(self, stem: str) -> list[str]:
+        """The ids of recorded runs that are `stem` and a number; found once, because runs are nested by the thousand."""
+        if not self._named:
+            for name in self.recording.runs:
+                self._named.setdefault(name.rpartition(".")[0], []).append(name)
+        return self._named.get(stem, [])
 
     @property
     def thread_id(self) -> str:
@@ -194,6 +202,7 @@ async def progress(message: str, fraction: float | None = None) -> None:
     activation = _current.get()
     if activation is None:
         return
+    await anyio.lowlevel.checkpoint_if_cancelled()  # a body that does nothing else would never notice
     activation.record(Progress, message=message, fraction=fraction)
     await activation.run.journal.settle()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -69,11 +69,10 @@ class Journal:
         for follower in self._followers:
             follower.begin(len(events))
 
-    def replace(self, run: str, typed: Callable[[NodeSucceeded], Event]) -> None:
-        """Put typed values in the place of data, in the events of `run` that the journal began with."""
-        for position, event in enumerate(self.events):
-            if type(event) is NodeSucceeded and event.run == run:
-                self.events[position] = typed(event)
+    def replace(self, typed: Iterable[NodeSucceeded]) -> None:
+        """Put events with typed values in the place of those with data that the journal began with."""
+        for event in typed:
+            self.events[event.seq - 1] = event
 
     def publish(self, written: int) -> None:
         """Show those who follow the events up to the number `written`."""

@@ -133,8 +133,8 @@ class Run:
         if runs:
             data = self._front.recorder.write_input()
             stem = self.id.rpartition(".")[0]
-            for name in sorted(runs, key=lambda name: name != self.id):
-                if name.rpartition(".")[0] == stem and runs[name].started.input == data:
+            for name in sorted(durable.named(stem), key=lambda name: name != self.id):
+                if name in runs and runs[name].started.input == data:
                     self.go_on(durable, runs.pop(name))
                     durable.taken.add(name)
                     return
@@ -154,7 +154,7 @@ class Run:
         answers = {name: event.answer for name, event in recorded.answers.items()}
         answers.update((name, data) for name, (_, _, data) in given.items())
         self._front.recorder.restore(recorded, answers)
-        self.journal.replace(self.id, self._front.recorder.typed)
+        self.journal.replace(map(self._front.recorder.typed, recorded.succeeded))
         writes = self._front.initial_writes
         ready = replay(schedule, recorded, still_open, writes=writes, thread_id=durable.thread_id)
         asked = {

@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 
 import anyio
 import anyio.lowlevel
+import httpcore  # noqa: F401  # httpx imports it with its first request, and blocks the event loop for that
 import httpx
 from anyio import to_thread
 

@@ -13,10 +13,10 @@ from typing import Annotated, Any
 try:
     from fastapi import Body, FastAPI, Path, Request
     from fastapi.responses import JSONResponse, Response
-except ModuleNotFoundError as error:
-    if error.name != "fastapi":
+except ModuleNotFoundError as _error:
+    if _error.name != "fastapi":
         raise
-    raise ImportError("a web service needs FastAPI: pip install 'dagflow[web]'", name="fastapi") from error
+    raise ImportError("a web service needs FastAPI: pip install 'dagflow[web]'", name="fastapi") from _error
 
 from dagflow.core.secrets import Secret
 from dagflow.core.storage import Store

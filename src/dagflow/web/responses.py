@@ -5,10 +5,10 @@ from __future__ import annotations
 try:
     from starlette.requests import Request
     from starlette.responses import Response
-except ModuleNotFoundError as error:
-    if error.name is None or error.name.partition(".")[0] != "starlette":
+except ModuleNotFoundError as _error:
+    if _error.name is None or error.name.partition(".")[0] != "starlette":
         raise
-    raise ImportError("dagflow.web.responses needs starlette: pip install 'dagflow[web]'", name="starlette") from error
+    raise ImportError("dagflow.web.responses needs starlette: pip install 'dagflow[web]'", name="starlette") from _error
 
 from dagflow.web.asgi import ASGIApp, Receive, Scope, Send
 from dagflow.web.problems import HTTPProblem, send_problem

@@ -58,8 +58,8 @@ class Parser:
     """Reads one expression, which begins at an offset of the source and ends at its end or at a closing brace."""
 
     def __init__(self, source: str, start: int = 0) -> None:
-        self.source = source
-        self.tokens = Tokens(source, start)
+        self.source: str = source
+        self.tokens: Tokens = Tokens(source, start)
 
     def whole(self, end: str) -> Syntax:
         """Read all of the expression, up to `end`: a closing brace, or nothing."""

@@ -61,13 +61,15 @@ class Tokens:
     __slots__ = ("end", "first", "kind", "offset", "previous", "source", "start", "text")
 
     def __init__(self, source: str, start: int) -> None:
-        self.source = source
-        self.start = start
+        self.source: str = source
+        self.start: int = start
         self.kind: str | None = ""
-        self.text = ""
-        self.offset = self.end = self.previous = start
+        self.text: str = ""
+        self.offset: int = start
+        self.end: int = start
+        self.previous: int = start
         self.advance()
-        self.first = self.offset
+        self.first: int = self.offset
 
     def advance(self) -> None:
         """Go to the next token; `previous` is where the one before it ended."""
@@ -75,7 +77,8 @@ class Tokens:
         if match is None:
             self._refuse(_SPACE.match(self.source, self.end).end())  # type: ignore[union-attr]  # it matches nothing too
         self.kind = kind = match.lastgroup
-        self.text = text = match[kind]  # type: ignore[index]  # each alternative is a group
+        text: str = match[kind]  # type: ignore[index]  # each alternative is a group
+        self.text = text
         self.previous, self.end = self.end, match.end()
         self.offset = self.end - len(text)
         if kind == "name" and text in KEYWORDS:

@@ -44,8 +44,8 @@ class Rendering:
     __slots__ = ("_left", "_pieces", "_room", "line", "names")
 
     def __init__(self, names: dict[str, Any], steps: int = MAX_STEPS, room: int = MAX_CHARACTERS) -> None:
-        self.names = names
-        self.line = 1
+        self.names: dict[str, Any] = names
+        self.line: int = 1
         self._left = steps
         self._room = room
         self._pieces: list[str] = []

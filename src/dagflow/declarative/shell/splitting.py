@@ -68,9 +68,9 @@ class Splitter:
     """Reads a text from left to right; `word` holds the pieces of the argument that is being read."""
 
     def __init__(self, text: str) -> None:
-        self.text = text
-        self.offset = 0
-        self.end = len(text.rstrip(" \t\n"))
+        self.text: str = text
+        self.offset: int = 0
+        self.end: int = len(text.rstrip(" \t\n"))
         self.words: list[str] = []
         self.word: list[str] | None = None
 

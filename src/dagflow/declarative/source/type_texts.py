@@ -39,7 +39,7 @@ class Quoted:
     """A text with some of its types quoted, and the way back to the places of the text as it was."""
 
     def __init__(self, text: str) -> None:
-        self.text = text
+        self.text: str = text
         self._inserted: list[int] = []
         """Where quotes were put in, as offsets in the text as it is now, ascending."""
         self._left = MOST_READ_AGAIN

@@ -34,10 +34,10 @@ class Interception(threading.local):
 
 
 observers: list[Observer] = []
-interception = Interception()
-guard = threading.Lock()
-users = 0
-undo = ExitStack()
+interception: Interception = Interception()
+guard: threading.Lock = threading.Lock()
+users: int = 0
+undo: ExitStack[bool | None] = ExitStack()
 
 
 @contextmanager

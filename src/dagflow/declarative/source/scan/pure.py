@@ -30,6 +30,8 @@ _IN_FLOW = re.compile(r"(?:[^\0 \t\r\n:,\[\]{}]++|:(?![\0 \t\r\n,?\[\]{}]))*+")
 class PythonParser(Reader, Scanner, Parser):
     """Gives the events of a text that has been searched for unwanted characters."""
 
+    allow_simple_key: bool
+
     def __init__(self, text: str) -> None:
         Reader.__init__(self, text)
         Scanner.__init__(self)
