@@ -82,7 +82,7 @@ class DurableRun:
     _named: dict[str, list[str]] = attrs.field(factory=dict, init=False)
 
     def named(self, stem: str) -> list[str]:
-        """The ids of recorded runs that are `stem` and a number; found once, because runs are nested by the thousand."""
+        """The ids of recorded runs that are `stem` and a number; found once: runs are nested by the thousand."""
         if not self._named:
             for name in self.recording.runs:
                 self._named.setdefault(name.rpartition(".")[0], []).append(name)

@@ -6,7 +6,7 @@ try:
     from starlette.requests import Request
     from starlette.responses import Response
 except ModuleNotFoundError as _error:
-    if _error.name is None or error.name.partition(".")[0] != "starlette":
+    if _error.name is None or _error.name.partition(".")[0] != "starlette":
         raise
     raise ImportError("dagflow.web.responses needs starlette: pip install 'dagflow[web]'", name="starlette") from _error
 
