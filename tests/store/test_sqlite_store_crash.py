@@ -212,6 +212,7 @@ async def test_of_two_processes_one_gets_the_lease(path: Path, anyio_backend: st
             assert "released" == heard(outcome["won"])
 
 
+@pytest.mark.blocking_ok("it takes locks itself, where the store has a thread for it")
 async def test_a_look_takes_no_lease_away(path: Path) -> None:
     """A lock that somebody has for a moment, to see whether it is free, does not make an attempt to lease fail."""
     folder = LockFolder(f"{path}-locks")

@@ -157,14 +157,15 @@ class Complaints(logging.Handler):
 
 
 def main() -> None:
-    from web.blocking import detecting_blocking_calls
+    from blocking import ALLOWED
+    from dagflow.testing import blocking_detector
 
     server, backend, url = sys.argv[1:]
     logging.getLogger().addHandler(Complaints())
     # With a price of its own, because the list of prices is read with the first answer, and takes up to a second.
     price = Price(1.0, 1.0)
     app = App(OpenAIBackend("model", base_url=f"{url}/v1", api_key="key", retry=None, stream=True, price=price))
-    with detecting_blocking_calls():
+    with blocking_detector("dagflow", exclude=["dagflow.testing"], allow=ALLOWED):
         status = run_server(
             app,
             port=0,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dagflow.cli.runnable import Runnable, TypedTarget
+from dagflow.cli.runnable import PipelineTarget, Runnable, TypedTarget
 from dagflow.core.hints import show as show_type
 from dagflow.core.inputs import Input, inputs, routes
 from dagflow.core.markers import Dep, Gate
@@ -26,6 +26,8 @@ def describe(target: Runnable) -> str:
 
 def summary_of(target: Runnable) -> str:
     """Say in one line how large a graph is."""
+    if isinstance(target, PipelineTarget):
+        return _count(len(target.pipeline.steps), "step")
     drawing = target.drawing
     if isinstance(drawing, YamlGraph):
         return _summary_yaml(drawing)

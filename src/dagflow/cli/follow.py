@@ -12,10 +12,9 @@ import attrs
 from anyio import CancelScope
 
 from dagflow.cli.display import Display, open_display
+from dagflow.cli.runnable import Result
 from dagflow.cli.signals import Signals
-from dagflow.declarative.results import YamlResult
 from dagflow.events import Event
-from dagflow.graph.result import GraphResult
 from dagflow.kernel.entry import run_to_completion
 from dagflow.kernel.journal import Subscription
 from dagflow.kernel.prepared import PreparedRun
@@ -32,7 +31,7 @@ class Ending:
 
     events: Sequence[Event] = ()
     news: list[Event] = attrs.field(factory=list)
-    result: GraphResult | YamlResult | None = None
+    result: Result | None = None
     error: BaseException | None = None
     stopped_by: signal.Signals | None = None
 

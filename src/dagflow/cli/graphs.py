@@ -12,7 +12,7 @@ import typer
 from dagflow.cli.descriptions import describe, summary_of
 from dagflow.cli.options import TargetArgument, TracebackOption
 from dagflow.cli.problems import UsageProblem, told
-from dagflow.cli.runnable import Runnable
+from dagflow.cli.runnable import PipelineTarget, Runnable
 from dagflow.cli.targets import load_target
 
 __all__ = ["check", "drawings"]
@@ -27,7 +27,8 @@ def check(target: TargetArgument, traceback: TracebackOption = False) -> None:
     """Build a graph and tell everything that is wrong with it; the exit status is 1 where anything is."""
     with told(with_traceback=traceback):
         graph = load_target(target, with_checkpointer=False)
-        print(f"graph {graph.name} is sound: {summary_of(graph)}")
+        kind = "pipeline" if isinstance(graph, PipelineTarget) else "graph"
+        print(f"{kind} {graph.name} is sound: {summary_of(graph)}")
         for need in graph.lm_needs:
             print(f"  needs a language model: {need}")
         for question in graph.questions:

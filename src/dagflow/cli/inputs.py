@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,7 +18,7 @@ from dagflow.core.inputs import inputs
 from dagflow.core.node import Node
 from dagflow.declarative.state import StateError, StateSchema
 
-__all__ = ["Source", "open_source", "parse_json", "read_start", "read_state"]
+__all__ = ["Source", "open_source", "parse_json", "read_parameters", "read_start", "read_state"]
 
 WIDEST = 100
 """Columns of an offending line that are shown."""
@@ -59,13 +59,8 @@ def read_state(schema: StateSchema, given: str | None, variables: Sequence[str])
     `@-` are read. Raises `UsageProblem` with every key that is unknown or does not fit.
     """
     state = {} if given is None else _read_object(open_source(given, "-i"))
-    for variable in variables:
-        key, equals, text = variable.partition("=")
-        if not equals or not key:
-            raise UsageProblem(f"-v {variable} does not say which key it is; write -v KEY=VALUE")
-        if key in state:
-            raise UsageProblem(f"the state key {key} is given twice; give it once")
-        state[key] = _read_variable(schema.hint(key), open_source(text, f"-v {key}"))
+    for key, source in _variables(variables, dict(state)):
+        state[key] = _read_variable(schema.hint(key), source)
     try:
         schema.read(state)
     except StateError as error:
@@ -75,10 +70,35 @@ def read_state(schema: StateSchema, given: str | None, variables: Sequence[str])
     return state
 
 
+def read_parameters(given: str | None, variables: Sequence[str]) -> dict[str, Any]:
+    """Make the parameters of a pipeline from a JSON object, and from `NAME=VALUE` for single ones.
+
+    A value is JSON, or else the text as it is; `@file` and `@-` are read. Raises `UsageProblem` for what is no JSON
+    object, and for a parameter that is given twice; whether they fit, the pipeline tells.
+    """
+    parameters = {} if given is None else _read_object(open_source(given, "-i"))
+    for name, source in _variables(variables, parameters):
+        parameters[name] = _read_variable(Any, source)
+    return parameters
+
+
+def _variables(variables: Sequence[str], given: Container[str]) -> Iterator[tuple[str, Source]]:
+    """Take `KEY=VALUE` apart; raises `UsageProblem` for one that is none, and for a key that is given twice."""
+    seen: set[str] = set()
+    for variable in variables:
+        key, equals, text = variable.partition("=")
+        if not equals or not key:
+            raise UsageProblem(f"-v {variable} does not say what it is for; write -v KEY=VALUE")
+        if key in given or key in seen:
+            raise UsageProblem(f"{key} is given twice; give it once")
+        seen.add(key)
+        yield key, open_source(text, f"-v {key}")
+
+
 def _read_object(source: Source) -> dict[str, Any]:
     values = parse_json(source)
     if not isinstance(values, dict):
-        raise UsageProblem(f"{source.name}: expected a JSON object with keys of the state")
+        raise UsageProblem(f"{source.name}: expected a JSON object")
     return values
 
 

@@ -12,7 +12,9 @@ from typing import Final
 
 import typer
 
+from dagflow.declarative.state import StateError
 from dagflow.errors import CheckpointError, DagflowError, GraphError, describe
+from dagflow.pipeline.parameters import ParameterError
 
 __all__ = [
     "BROKEN_PIPE",
@@ -79,7 +81,7 @@ def nearest(name: str, known: Sequence[str]) -> str:
 def tell_failure(error: Exception, *, with_traceback: bool) -> None:
     """Write why a run failed to standard error: every failure, and the nodes that had completed."""
     failures = error.failures if isinstance(error, DagflowError) else ()
-    if with_traceback or not isinstance(error, DagflowError):
+    if with_traceback or not isinstance(error, (DagflowError, ParameterError, StateError)):
         traceback.print_exception(error)
         for failure in failures:
             if failure.exception is not error and failure.exception is not error.__cause__:
@@ -90,8 +92,13 @@ def tell_failure(error: Exception, *, with_traceback: bool) -> None:
         each = (f"{failure.where}: {describe(failure.exception)}" for failure in failures)
         lines += [f"  - {line}" for line in each if line not in message]
     if isinstance(error, DagflowError) and error.trace:
-        lines.append(f"completed before: {', '.join(type(node).__name__ for node in error.trace)}")
+        lines.append(f"completed before: {', '.join(map(_name_of, error.trace))}")
     print("\n".join(lines), file=sys.stderr)
+
+
+def _name_of(completed: object) -> str:
+    """The name of what completed: nodes of typed graphs are instances of their classes, others are named."""
+    return completed if isinstance(completed, str) else type(completed).__name__
 
 
 def for_command_line(message: str) -> str:

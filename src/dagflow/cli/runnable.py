@@ -1,4 +1,4 @@
-"""What a target of the command line can be: a typed graph or a YAML graph, with the same commands for both."""
+"""What a target of the command line can be: a typed graph, a YAML graph or a pipeline, with the same commands."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import attrs
 
-from dagflow.cli.inputs import read_start, read_state
+from dagflow.cli.inputs import read_parameters, read_start, read_state
 from dagflow.cli.problems import UsageProblem
 from dagflow.core.inputs import inputs
 from dagflow.core.markers import Gate
@@ -20,10 +20,12 @@ from dagflow.graph.graph import Graph
 from dagflow.graph.options import FROM_GRAPH
 from dagflow.graph.result import GraphResult
 from dagflow.kernel.prepared import PreparedRun
+from dagflow.pipeline.pipeline import Pipeline
+from dagflow.pipeline.results import PipelineResult
 
-__all__ = ["Drawable", "Result", "Runnable", "TypedTarget", "YamlTarget"]
+__all__ = ["Drawable", "PipelineTarget", "Result", "Runnable", "TypedTarget", "YamlTarget"]
 
-Result = GraphResult | YamlResult
+Result = GraphResult | YamlResult | PipelineResult
 
 
 class Drawable(Protocol):
@@ -61,7 +63,7 @@ class Runnable(Protocol):
 
     @property
     def drawing(self) -> Drawable:
-        """The graph itself."""
+        """The graph itself; raises `UsageProblem` for what cannot be drawn."""
         ...
 
     @property
@@ -222,3 +224,67 @@ class YamlTarget:
     def output(self, result: Any) -> object:
         """The state."""
         return result.state
+
+
+@attrs.frozen(eq=False)
+class PipelineTarget:
+    """A pipeline; see `Runnable`. A run is recorded under its `run_id`, which stands for the thread."""
+
+    pipeline: Pipeline
+    module: ModuleType
+
+    @property
+    def name(self) -> str:
+        """The pipeline's name."""
+        return self.pipeline.name
+
+    @property
+    def drawing(self) -> Drawable:
+        """Pipelines are not drawn."""
+        raise UsageProblem(f"{self.name} is a pipeline; these commands are for graphs")
+
+    @property
+    def own_store(self) -> Store | None:
+        """A configuration file may name one, which a run finds itself."""
+        return None
+
+    @property
+    def lm_needs(self) -> tuple[str, ...]:
+        """Tasks bring their own models."""
+        return ()
+
+    @property
+    def questions(self) -> tuple[str, ...]:
+        """What graphs inside of tasks ask is not known before."""
+        return ()
+
+    def begin(self, given: str | None, variables: Sequence[str]) -> dict[str, Any]:
+        """Read the parameters."""
+        return read_parameters(given, variables)
+
+    def prepare(
+        self, begun: Any, *, lm: Any, timeout: float | None, max_steps: int | None, **recorded: Any
+    ) -> PreparedRun[PipelineResult]:
+        """Prepare a run."""
+        refuse_graph_options(lm, max_steps)
+        if "thread_id" in recorded:
+            recorded["run_id"] = recorded.pop("thread_id")
+        return self.pipeline.prepare(parameters=begun, timeout=timeout, **recorded)
+
+    def prepare_resume(
+        self, thread_id: str, answers: Mapping[str, Any], *, max_steps: int | None, **options: Any
+    ) -> PreparedRun[PipelineResult]:
+        """Prepare a retry."""
+        refuse_graph_options(options.pop("lm", None), max_steps)
+        return self.pipeline.prepare_retry(thread_id, answers=answers, **options)
+
+    def output(self, result: Any) -> object:
+        """The parameters at the end."""
+        return result.parameters
+
+
+def refuse_graph_options(lm: Any, max_steps: int | None) -> None:
+    """Raise `UsageProblem` for options that pipelines have no use for."""
+    for option, value in (("--lm", lm), ("--max-steps", max_steps)):
+        if value is not None:
+            raise UsageProblem(f"{option} is for graphs; the tasks of a pipeline bring what they need")

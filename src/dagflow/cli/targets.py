@@ -14,11 +14,12 @@ from typing import Any
 import attrs
 
 from dagflow.cli.problems import BrokenTarget, UsageProblem, nearest
-from dagflow.cli.runnable import Runnable, TypedTarget, YamlTarget
+from dagflow.cli.runnable import PipelineTarget, Runnable, TypedTarget, YamlTarget
 from dagflow.declarative.api import load_and_compile
 from dagflow.declarative.graph import YamlGraph
 from dagflow.errors import GraphError, describe
 from dagflow.graph.graph import Graph
+from dagflow.pipeline.pipeline import Pipeline
 
 __all__ = ["FORMS", "YAML_SUFFIXES", "Target", "find_attribute", "load_module", "load_target", "parse"]
 
@@ -64,6 +65,8 @@ def load_target(text: str, *, with_checkpointer: bool = True) -> Runnable:
         return TypedTarget(found, module)
     if isinstance(found, YamlGraph):
         return YamlTarget(found, module)
+    if isinstance(found, Pipeline):
+        return PipelineTarget(found, module)
     what = f"the class {found.__name__}" if isinstance(found, type) else f"a {type(found).__name__}"
     raise UsageProblem(f"{text} is {what}, and no graph{_graphs_instead(module, target)}")
 
@@ -157,7 +160,7 @@ def _broken(place: str, error: Exception) -> BrokenTarget:
     return BrokenTarget(f"importing {place} failed: {describe(error)}{where}")
 
 
-def _only_graph(module: ModuleType, target: Target) -> Graph | YamlGraph:
+def _only_graph(module: ModuleType, target: Target) -> Graph | YamlGraph | Pipeline:
     graphs = _graphs(module)
     distinct = {id(graph): graph for graph in graphs.values()}
     if len(distinct) == 1:
@@ -168,8 +171,8 @@ def _only_graph(module: ModuleType, target: Target) -> Graph | YamlGraph:
     raise UsageProblem(f"{target.place} has {len(distinct)} graphs; say which one: {choices}")
 
 
-def _graphs(module: ModuleType) -> dict[str, Graph | YamlGraph]:
-    return {name: value for name, value in vars(module).items() if isinstance(value, (Graph, YamlGraph))}
+def _graphs(module: ModuleType) -> dict[str, Graph | YamlGraph | Pipeline]:
+    return {name: value for name, value in vars(module).items() if isinstance(value, (Graph, YamlGraph, Pipeline))}
 
 
 def _graphs_instead(module: ModuleType, target: Target) -> str:

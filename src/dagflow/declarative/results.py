@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 import attrs
 
 from dagflow.events import Event
-from dagflow.types import Interrupt, Outcome, Timeline, Usage
+from dagflow.kernel.account import RunAccount
+from dagflow.types import Interrupt, Outcome
 
 __all__ = ["YamlResult", "describe_interrupt"]
 
 
 @attrs.frozen(eq=False, slots=False)
-class YamlResult:
+class YamlResult(RunAccount):
     """The state at the end of a run, or where it waits for answers, and the events that tell the rest.
 
     `status` is `"complete"` or `"interrupted"`: a run that fails or is cancelled raises instead. `thread_id` names the
@@ -27,20 +27,6 @@ class YamlResult:
     events: tuple[Event, ...] = attrs.field(repr=False)
     thread_id: str = ""
     interrupts: tuple[Interrupt, ...] = ()
-
-    @cached_property
-    def usage(self) -> Usage:
-        """What the language models of the run used, in total."""
-        from dagflow.core import folds  # a run that nobody asks about needs none of them
-
-        return folds.usage(self.events)
-
-    @cached_property
-    def timeline(self) -> Timeline:
-        """When each node, dependency and model call ran, in seconds since the run began."""
-        from dagflow.core import folds
-
-        return folds.timeline(self.events)
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain data: `status`, `state`, and `thread_id` where there is one.

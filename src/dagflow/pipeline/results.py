@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from dagflow.events import Event
+from dagflow.kernel.account import RunAccount
 from dagflow.kernel.stream import RunStream
-from dagflow.types import Interrupt, Outcome, Timeline, Usage
+from dagflow.types import Interrupt, Outcome
 
 if TYPE_CHECKING:
     from dagflow.pipeline.run_log import RunLog
@@ -19,7 +20,7 @@ __all__ = ["PipelineResult", "PipelineStream"]
 
 
 @attrs.frozen(eq=False, slots=False)
-class PipelineResult:
+class PipelineResult(RunAccount):
     """The parameters at the end of a run, and the events that tell the rest.
 
     `status` is `"complete"`, or `"interrupted"` where a graph inside of a task asks a person: a run that fails or is
@@ -43,20 +44,6 @@ class PipelineResult:
         from dagflow.pipeline.run_log_fold import run_log  # a run that nobody asks about needs none of it
 
         return run_log(self.events, outlines=self._outlines, heading=self._heading)
-
-    @cached_property
-    def usage(self) -> Usage:
-        """What the language models of the run used, in total."""
-        from dagflow.core import folds
-
-        return folds.usage(self.events)
-
-    @cached_property
-    def timeline(self) -> Timeline:
-        """When each step, dependency and model call ran, in seconds since the run began."""
-        from dagflow.core import folds
-
-        return folds.timeline(self.events)
 
 
 class PipelineStream(RunStream[PipelineResult]):

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Iterator, Mapping
 from importlib import metadata
 from types import MappingProxyType
+from typing import Any
 
 import attrs
 
@@ -112,6 +113,6 @@ def _name(distribution: metadata.Distribution) -> str:
 
 
 def _stated(distribution: metadata.Distribution, key: str) -> str:
-    stated = distribution.metadata
+    stated: Any = distribution.metadata  # Python 3.11 gives `None` where there are none
     # Asking for what is not there is deprecated, and Python 3.11 declares no `get`.
-    return stated[key] if key in stated else ""  # noqa: SIM401
+    return str(stated[key]) if stated is not None and key in stated else ""

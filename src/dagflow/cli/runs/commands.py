@@ -6,6 +6,7 @@ import typer
 
 from dagflow.cli.runs.keep import cancel_command, delete_command, fork_command, prune_command
 from dagflow.cli.runs.listing import list_command
+from dagflow.cli.runs.log import log_command
 from dagflow.cli.runs.resume import resume
 from dagflow.cli.runs.show import show_command
 from dagflow.cli.runs.tail import tail_command
@@ -20,6 +21,8 @@ runs: typer.Typer = typer.Typer(
 runs.command("list")(list_command)
 runs.command("show")(show_command)
 runs.command("resume")(resume)
+runs.command("retry", help="Go on with a run: the same as `resume`.")(resume)
+runs.command("log")(log_command)
 runs.command("tail")(tail_command)
 runs.command("fork")(fork_command)
 runs.command("cancel")(cancel_command)
