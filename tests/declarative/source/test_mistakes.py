@@ -23,6 +23,7 @@ MISTAKES: dict[str, list[str]] = {
     "a:\n\tb: 1\n": [f"2:1: {TAB}"],
     "a:\tb\n": [f"1:3: {TAB}"],
     "- a\n-\tb\n": [f"2:2: {TAB}"],
+    "a: b\n\tc\nd: @\n": [f"2:1: {TAB}"],
     "a: b\tc\nd: e\t# f\tg\n": [f"1:5: {TAB}", f"2:5: {TAB}"],
     "a: b#c\td # e\tf\n": [f"1:7: {TAB}"],
     "a: 'b\tc'\t\n": [f"1:9: {TAB}"],
