@@ -127,7 +127,7 @@ class Fan:
     def read_answer(self, interrupt: Interrupt, answer: Any) -> tuple[Any, Any]:
         raise NotImplementedError
 
-    def remember(self, history: Iterable[NodeSucceeded]) -> None:
+    def remember(self, history: Iterable[NodeSucceeded], previous: RecordedRun | None) -> None:
         pass
 
     def restore(self, recorded: RecordedRun, answers: Mapping[str, Any]) -> None:

@@ -101,12 +101,12 @@ def test_kills_at_any_moment(
 ) -> None:
     """Killed at moments that no fault point names, in each of its first processes, a run goes on."""
     cases = []
-    for seed in range(1 if SCALE == 1 else 8):
+    for seed in range(3 if SCALE == 1 else 8):
         generator = random.Random(f"{part} {seed} {store} {anyio_backend}")
-        kills = [Kill(seconds=generator.uniform(0.01, 0.09)) for _ in range(2 if SCALE == 1 else 4)]
+        kills = [Kill(seconds=generator.uniform(0.003, 0.05)) for _ in range(2 if SCALE == 1 else 4)]
         cases.append(Case(str(seed), kills, {"follow": generator.random() < 0.5}))
     place = places.at(store, anyio_backend, f"moments {part}")
     tally = sweep(processes, place, cases, expected, "kills at any moment")
     assert clean(tally)
-    assert len(cases) <= tally.kills
+    assert tally.kills, "none came in time"
     assert SCALE == 1 or tally.bodies > len(ACTIVATIONS) * len(cases), "some came while bodies were at work"

@@ -569,6 +569,7 @@ async def test_cancellation_closes_context_managers_in_reverse_order() -> None:
     assert ["second", "first"] == log
 
 
+@pytest.mark.blocking_ok("it plans ten thousand calls at once")
 async def test_a_hundred_levels_deep_and_ten_thousand_calls_long() -> None:
     """Long chains need no recursion."""
 

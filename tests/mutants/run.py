@@ -116,7 +116,7 @@ MUTANTS = {
     ),
     "stream": Mutant(
         "leaving a stream ends its run",
-        "graph/stream.py",
+        "kernel/stream.py",
         "        self._group.cancel_scope.cancel()\n",
         "        pass\n",
         "tests/graph/test_stream.py -k stops",
@@ -131,8 +131,8 @@ MUTANTS = {
     "replay": Mutant(
         "a late follower misses nothing",
         "kernel/journal.py",
-        "self._position = after",
-        "self._position = after + (after > 0)",
+        "if after is None else after\n",
+        "if after is None else after + (after > 0)\n",
         "tests/kernel/test_journal.py",
     ),
     "lent-permit": Mutant(
@@ -145,8 +145,8 @@ MUTANTS = {
     "recall": Mutant(
         "recall takes the newest value",
         "graph/typed_run.py",
-        "self.trace[::-1]",
-        "self.trace",
+        "self.state.trace[::-1]",
+        "self.state.trace",
         "tests/graph/test_graph_run.py -k recall",
     ),
     "strict": Mutant(
@@ -292,7 +292,7 @@ MUTANTS = {
     "wrong-answer": Mutant(
         "a question that is not open takes no answer",
         "kernel/durable.py",
-        "unknown = [name for name in durable.answers if name not in recording.open]",
+        "unknown = [name for name in answers if name not in recording.open]",
         "unknown: list[str] = []",
         "tests/durable/test_typed_gate_answers.py",
     ),
@@ -355,8 +355,8 @@ MUTANTS = {
     "loop-exit": Mutant(
         "a loop that reached its limit leaves by its exit",
         "declarative/edges.py",
-        "            return limit.exit\n",
-        "            return ()\n",
+        "return tuple(dict.fromkeys([*(target for target in targets if target not in limit.back), *limit.exit]))\n",
+        "return ()\n",
         "tests/declarative/graphs/test_edges.py -k way_out",
     ),
     "join-each": Mutant(

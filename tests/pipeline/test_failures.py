@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
 from typing import Any
@@ -18,6 +17,7 @@ from dagflow.pipeline.pipeline import Pipeline
 from dagflow.pipeline.tasks import PythonTask, Stub
 from dagflow.testing.clock import run_virtual
 from dagflow.types import Retry
+from pipeline.waiting import wait_long
 
 AT_ONCE = Retry(attempts=3, delay=0)
 
@@ -100,12 +100,6 @@ def test_what_another_process_cannot_import_is_refused() -> None:
 def running(command: str) -> str:
     """The ids of processes that run a command."""
     return subprocess.run(["pgrep", "-f", command], capture_output=True, text=True).stdout
-
-
-def wait_long(seconds: float = 60.0) -> int:
-    child = subprocess.Popen(["sleep", str(seconds)])
-    child.wait()
-    return os.getpid()
 
 
 @pytest.mark.slow

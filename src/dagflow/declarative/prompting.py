@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 import attrs
+from anyio import to_thread
 
 from dagflow.core.plan import Plan, PlanNode
 from dagflow.core.structure import nearest
@@ -127,9 +128,12 @@ class PromptStream:
     """An async context manager over the pieces of one answer; see `stream_prompt_async`."""
 
     def __init__(self, call: PromptCall) -> None:
-        self._stream: RunStream[Any] = RunStream(lambda: _prepare(call), 256)
+        self._call = call
+        self._ready: Ready | None = None
+        self._stream: RunStream[Any] = RunStream(self._prepare, 256)
 
     async def __aenter__(self) -> PromptStream:
+        self._ready = await to_thread.run_sync(_ready, self._call)
         await self._stream.__aenter__()
         return self
 
@@ -152,6 +156,10 @@ class PromptStream:
         """The answer; raises `RuntimeError` before the end."""
         return self._stream.result
 
+    def _prepare(self) -> PreparedRun[Any]:
+        assert self._ready is not None, "entering makes it ready"
+        return _prepare(self._call.prompt_name, self._ready)
+
 
 @attrs.frozen(eq=False)
 class Ready:
@@ -164,6 +172,7 @@ class Ready:
 
 
 def _ready(call: PromptCall) -> Ready:
+    """Read files and make clients, for a thread to do."""
     folder = Path(call.folder).resolve()
     root = find_root(folder) if call.root is None else Path(call.root).resolve()
     locator = Locator(folder, root, {})
@@ -189,14 +198,13 @@ def _model(call: PromptCall, prompt: LoadedPrompt) -> BaseLM:
 
 
 async def _ask(call: PromptCall) -> Any:
-    ready = _ready(call)
+    ready = await to_thread.run_sync(_ready, call)
     system, user = ready.prompt.render(ready.values)
     return await ready.lm.extract(ready.answer, system=system, user=user, name=ready.prompt.name)
 
 
-def _prepare(call: PromptCall) -> PreparedRun[Any]:
+def _prepare(name: str, ready: Ready) -> PreparedRun[Any]:
     """A run of one node that asks: the run's stream has the tokens."""
-    ready = _ready(call)
     need = need_of()
     variables = {name: parse_value("{state." + name + "}") for name in ready.values}
     asking = Asking(ready.prompt, ready.answer, variables, need, "answer")
@@ -204,8 +212,8 @@ def _prepare(call: PromptCall) -> PreparedRun[Any]:
     node = YamlNode(name="prompt", kind="llm", body=asking, routing=Routing("prompt", (), ()), schema=schema)
     models = Models(ready.lm, {}, {})
     front = YamlRun({"prompt": node}, schema, {}, models, outer=Scope(state=dict(ready.values), locals={}))
-    plan = Plan.build([PlanNode("prompt")], ["prompt"], name=call.prompt_name)
-    run = Run(Program(call.prompt_name, plan, {"prompt": node.to_body()}), front, RunSettings(lm=ready.lm))
+    plan = Plan.build([PlanNode("prompt")], ["prompt"], name=name)
+    run = Run(Program(name, plan, {"prompt": node.to_body()}), front, RunSettings(lm=ready.lm))
 
     def result(outcome: Outcome, thread_id: str) -> Any:
         answer = front.last_writes["answer"]

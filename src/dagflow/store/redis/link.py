@@ -41,16 +41,18 @@ GRACE = 0.25
 class Link:
     """The connection of one session, run in the group `tasks` until `close`.
 
-    `timeout` is how many seconds a reply, or a new connection, may take; `retry` is for how many seconds a command is
-    tried again.
+    `make` makes a connection, as `connections` gives it. `timeout` is how many seconds a reply, or a new connection,
+    may take; `retry` is for how many seconds a command is tried again.
     """
 
-    def __init__(self, address: Address, tasks: TaskGroup, *, timeout: float, retry: float) -> None:
+    def __init__(
+        self, address: Address, make: Callable[[], BaseConnection], tasks: TaskGroup, *, timeout: float, retry: float
+    ) -> None:
         self._address = address
         self._tasks = tasks
         self._timeout = timeout
         self._retry = retry
-        self._make = connections(address)
+        self._make = make
         self._current: Current | None = None
         self._serving: set[Current] = set()
 
@@ -189,7 +191,10 @@ def close_buffers(connection: BaseConnection) -> None:
 
 
 def connections(address: Address) -> Callable[[], BaseConnection]:
-    """Give a function that makes connections, each to be run once, as coredis reads the URL."""
+    """Give a function that makes connections, each to be run once, as coredis reads the URL.
+
+    Over TLS it reads certificates, so that a thread should do it.
+    """
     # No time-outs of its own: a server that is silent while it connects would be logged as an error.
     pool: ConnectionPool[Any] = ConnectionPool.from_url(address.url.reveal(), decode_components=True)
     return lambda: pool.connection_class(pool.location, **pool.connection_kwargs)

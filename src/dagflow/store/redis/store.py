@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 import anyio
+from anyio import to_thread
 
 from dagflow.core.storage import Session
 from dagflow.errors import CheckpointError
@@ -83,12 +84,13 @@ class RedisStore:
         does not answer or is still loading is waited for, up to `retry` seconds. Closing is shielded from
         cancellation and takes up to `timeout` seconds.
         """
-        from dagflow.store.redis.link import Link
+        from dagflow.store.redis.link import Link, connections
 
         failure: BaseException | None = None
         try:
             async with anyio.create_task_group() as tasks:
-                link = Link(self._address, tasks, timeout=self._timeout, retry=self._retry)
+                make = await to_thread.run_sync(connections, self._address)
+                link = Link(self._address, make, tasks, timeout=self._timeout, retry=self._retry)
                 try:
                     await link.open()
                     await self._look(link)
