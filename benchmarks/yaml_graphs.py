@@ -27,7 +27,7 @@ maps a list of a hundred over a subgraph of two nodes; LangGraph sends a hundred
 Loading reads, checks and plans a file of a thousand nodes and a thousand edges; nothing in it is cached.
 
 Over HTTP, the server is uvicorn on asyncio and hypercorn on trio, in a process of its own on this machine, and the
-events are those of a graph of two thousand no-op nodes. The first token is timed from the request to the first piece
+events are those of a graph of two hundred no-op nodes. The first token is timed from the request to the first piece
 of text, of the language model's server alone and through the service that streams what it gets; the difference is what
 is added.
 """

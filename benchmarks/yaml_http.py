@@ -21,7 +21,7 @@ from benchmarks.section import Table, Verdict
 from dagflow.core.sse import SSEParser
 
 PATIENCE = 10
-EVENTS_GRAPH_NODES = 2_000
+EVENTS_GRAPH_NODES = 200
 ASKING = """\
 state: {message: str, response: str}
 nodes:
