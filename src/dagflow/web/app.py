@@ -69,10 +69,11 @@ def create_app(
     - `GET /health` needs no token.
 
     A run belongs to its request: a client that hangs up ends it, and what was recorded can be resumed. Runs are
-    recorded in `store`, else the graph's checkpointer, else in this process. More than `max_runs` at once are answered
-    with 503 and `Retry-After`, bodies of more than `max_body` bytes with 413, and requests without the bearer `token`,
-    where there is one, with 401. When the app shuts down, runs that go on are cancelled, and recorded as that; `slots`
-    (whose limit counts then) is for a server that closes them before it waits for connections, as `dagflow serve` does.
+    recorded in `store`, else the graph's checkpointer, else in the memory of this process, which grows with each
+    session: give a store with a `ttl` to a service that shall stay up. More than `max_runs` at once are answered with
+    503 and `Retry-After`, bodies of more than `max_body` bytes with 413, and requests without the bearer `token`, where
+    there is one, with 401. When the app shuts down, runs that go on are cancelled, and recorded as that; `slots` (whose
+    limit counts then) is for a server that closes them before it waits for connections, as `dagflow serve` does.
 
     Raises `ValueError` where the graph's state lacks the message or response key, `LMError` and `GraphError` where a
     language model is missing.
