@@ -11,7 +11,7 @@ import attrs
 from anyio import to_thread
 
 from dagflow.core.plan import Plan, PlanNode
-from dagflow.core.structure import nearest
+from dagflow.core.structure import nearest, structure
 from dagflow.core.unstructure import unstructure
 from dagflow.declarative.bodies.asking import Asking
 from dagflow.declarative.edges import Routing
@@ -217,12 +217,6 @@ def _prepare(name: str, ready: Ready) -> PreparedRun[Any]:
 
     def result(outcome: Outcome, thread_id: str) -> Any:
         answer = front.last_writes["answer"]
-        return answer if ready.answer is str else _typed(answer, ready.answer)
+        return answer if ready.answer is str else structure(unstructure(answer), ready.answer)
 
     return PreparedRun(run, trace=lambda: tuple(front.trace), result=result)
-
-
-def _typed(answer: Any, kind: Any) -> Any:
-    from dagflow.core.structure import structure
-
-    return structure(unstructure(answer), kind)
