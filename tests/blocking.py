@@ -20,6 +20,7 @@ ALLOWED: dict[str, str] = {
     "dagflow.lm.wrappers.cache:cached": "sync by contract: opens its file once, when it is made",
     "dagflow.optimize.compiled:CompiledGraph.save": "sync by contract: the caller says where it runs",
     "dagflow.web.limits:BodyLimit.__call__": "FastAPI looks for optional modules with its first request",
+    "dagflow.web.limits:BearerToken.__call__": "FastAPI looks for optional modules with its first request",
     "dagflow.web.serving:Announced.__call__": "FastAPI looks for optional modules with its first request",
     "dagflow.capture.prints:RoutedStream.write": "what is not captured is printed as it is without us",
     "dagflow.capture.prints:RoutedStream.flush": "what is not captured is printed as it is without us",

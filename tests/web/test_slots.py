@@ -51,7 +51,8 @@ async def test_close_waits_for_the_clean_up() -> None:
         async with anyio.create_task_group() as closing:
             closing.start_soon(slots.close)
             closing.start_soon(slots.close)
-            await anyio.lowlevel.checkpoint()
+            while not slots.is_closed:
+                await anyio.lowlevel.checkpoint()
             with pytest.raises(HTTPProblem, match="the server is stopping"), slots.take():
                 raise AssertionError("not to be run")
         assert [0, 1, 2, 3, 4] == sorted(cleaned)
