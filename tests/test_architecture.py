@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,22 +14,28 @@ from dagflow.core.topology import CycleFound, levels
 
 ROOT = Path(dagflow.__file__).parent
 
-LAYERS = (
+ADAPTERS = frozenset(
+    {
+        "capture",
+        "catalog",
+        "configuration",
+        "executors",
+        "lm",
+        "notebook",
+        "plugins",
+        "secret_stores",
+        "store",
+        "telemetry",
+    }
+)
+"""What talks to the world outside, each to a part of it; none imports another."""
+
+LAYERS: tuple[Collection[str], ...] = (
     ("errors", "events", "types"),
     ("core",),
     ("kernel",),
-    (
-        "lm",
-        "store",
-        "catalog",
-        "configuration",
-        "secret_stores",
-        "capture",
-        "notebook",
-        "plugins",
-        "telemetry",
-        "executors",
-    ),
+    ("source",),
+    ADAPTERS,
     ("graph", "declarative", "pipeline"),
     ("optimize",),
     ("cli", "report", "testing", "web", "__main__"),
@@ -51,7 +57,7 @@ ONLY_IN = {
     "nbformat": {"notebook.library"},
     "jupyter_client": {"notebook.library"},
     "zmq": {"notebook.library"},
-    "yaml": {"declarative.source"},
+    "yaml": {"source"},
     "jinja2": {"declarative.prompts"},
     "fastapi": {"web"},
     "starlette": {"web"},
@@ -117,6 +123,13 @@ def test_a_module_imports_only_from_its_layer_or_above(module: str) -> None:
     """Imports never lead from an inner layer to an outer one."""
     wrong = [name for name in own(imports(MODULES[module])) if layer(name) > layer(module)]
     assert [] == wrong, "imported from a later layer"
+
+
+@pytest.mark.parametrize("module", sorted(module for module in MODULES if module.split(".")[0] in ADAPTERS))
+def test_adapters_do_not_know_each_other(module: str) -> None:
+    """An adapter can be taken away without touching another."""
+    packages = {name.split(".")[0] for name in own(imports(MODULES[module]))}
+    assert {module.split(".")[0]} >= packages & ADAPTERS
 
 
 def test_there_are_no_import_cycles() -> None:

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
         stream_prompt_async,
     )
     from dagflow.declarative.results import YamlResult
-    from dagflow.declarative.source import SourceError
     from dagflow.declarative.state import StateError
     from dagflow.errors import (
         AnswerError,
@@ -84,6 +83,7 @@ if TYPE_CHECKING:
     from dagflow.pipeline.run_log_fold import read_run_log
     from dagflow.pipeline.task_types import AsyncPythonTaskType
     from dagflow.pipeline.tasks import AsyncPythonTask, NotebookTask, PythonTask, ShellTask, Stub
+    from dagflow.source import SourceError
     from dagflow.store.memory import MemoryStore
     from dagflow.store.redis import RedisStore
     from dagflow.store.sqlite import SQLiteStore
@@ -113,7 +113,7 @@ _HOMES = {
         "stream_prompt_async",
     ),
     "declarative.results": ("YamlResult",),
-    "declarative.source": ("SourceError",),
+    "source": ("SourceError",),
     "declarative.state": ("StateError",),
     "errors": (
         "AnswerError",

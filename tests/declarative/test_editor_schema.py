@@ -18,7 +18,7 @@ from dagflow.core.structure import structure
 from dagflow.declarative.editor_schema import graph_schema, prompt_schema
 from dagflow.declarative.lint import RULES
 from dagflow.declarative.model import GraphFile, PromptFile
-from dagflow.declarative.source import parse_path, read_document
+from dagflow.source import parse_path, read_document
 
 PUBLISHED = Path(__file__).parents[2] / "docs" / "schemas"
 

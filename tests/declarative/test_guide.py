@@ -10,7 +10,7 @@ import pytest
 from dagflow.core.structure import structure
 from dagflow.declarative.lint import lint_file
 from dagflow.declarative.model import GraphFile, PromptFile
-from dagflow.declarative.source import read_document
+from dagflow.source import read_document
 
 GUIDE = Path(__file__).parents[2] / "docs" / "yaml-graphs.md"
 

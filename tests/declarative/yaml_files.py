@@ -9,7 +9,7 @@ from typing import Any
 
 from dagflow.declarative.api import load_and_compile
 from dagflow.declarative.graph import YamlGraph
-from dagflow.declarative.source import SourceError
+from dagflow.source import SourceError
 
 __all__ = ["compiled", "faults_in", "write_graph", "write_prompt"]
 

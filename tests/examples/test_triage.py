@@ -10,8 +10,8 @@ import pytest
 
 from cli.cli_program import CommandLine
 from dagflow import YamlGraph, load_and_compile
-from dagflow.declarative.source import SourceError
 from dagflow.events import NodeRetried, NodeStarted
+from dagflow.source import SourceError
 from dagflow.testing import ScriptedLM
 from declarative.yaml_files import write_graph, write_prompt
 

@@ -20,7 +20,7 @@ __all__ = ["completed", "notebook_driver", "read_services", "yaml_reader"]
 
 def yaml_reader() -> YamlReader:
     """Give what reads YAML safely; raises `ImportError` naming the extra where its parser is not installed."""
-    from dagflow.declarative.source import read_document
+    from dagflow.source import read_document
 
     return lambda text, name: read_document(text, file=name).data
 

@@ -14,7 +14,7 @@ from dagflow.declarative.model.prompts import PromptSpec, SchemaSpec
 from dagflow.declarative.project import PathError
 from dagflow.declarative.prompts.faults import PromptError
 from dagflow.declarative.prompts.files import LoadedPrompt, load_prompt, prompt_of
-from dagflow.declarative.source import SourceError
+from dagflow.source import SourceError
 
 
 @attrs.frozen

@@ -24,10 +24,10 @@ from dagflow.declarative.locating import Locator
 from dagflow.declarative.model import GraphFile
 from dagflow.declarative.node import YamlNode
 from dagflow.declarative.project import confined
-from dagflow.declarative.source import SourceError, faults_of
 from dagflow.declarative.state import StateSchema
 from dagflow.errors import GraphError
 from dagflow.kernel.engine import Program
+from dagflow.source import SourceError, faults_of
 
 __all__ = ["compile_graph"]
 

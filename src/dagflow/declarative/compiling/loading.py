@@ -10,8 +10,8 @@ import attrs
 
 from dagflow.declarative.model import GraphFile
 from dagflow.declarative.project import find_root
-from dagflow.declarative.source import Document, read_file, structure_document
 from dagflow.errors import GraphError
+from dagflow.source import Document, read_file, structure_document
 
 __all__ = ["LoadedFile", "Surroundings", "load_file"]
 

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 import attrs
 
-from dagflow.declarative.source import Mark
+from dagflow.source import Mark
 
 __all__ = ["LEVELS", "Finding", "Level", "LintReport"]
 

@@ -18,7 +18,7 @@ from dagflow.declarative.lint.rule import Hit, Rule
 from dagflow.declarative.lint.rules import RULES
 from dagflow.declarative.lint.subject import LintSubject
 from dagflow.declarative.lint.suppression import Ignored, ignored_in, leave_out
-from dagflow.declarative.source import Fault, SourceError, parse_path, read_file, show_path
+from dagflow.source import Fault, SourceError, parse_path, read_file, show_path
 
 __all__ = ["lint_file"]
 

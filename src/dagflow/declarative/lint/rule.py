@@ -12,7 +12,7 @@ import attrs
 
 from dagflow.declarative.lint.finding import Level
 from dagflow.declarative.lint.subject import LintSubject
-from dagflow.declarative.source import Document
+from dagflow.source import Document
 
 __all__ = ["Check", "Example", "Hit", "Rule", "listed"]
 

@@ -20,8 +20,8 @@ from dagflow.declarative.lint.ways import Ways
 from dagflow.declarative.model import GraphFile
 from dagflow.declarative.model.fields import ABSENT
 from dagflow.declarative.prompts.files import LoadedPrompt
-from dagflow.declarative.source import Document
 from dagflow.declarative.state import StateSchema
+from dagflow.source import Document
 
 __all__ = ["LintSubject"]
 

@@ -10,7 +10,7 @@ import attrs
 
 from dagflow.core.structure import nearest
 from dagflow.declarative.lint.finding import Finding
-from dagflow.declarative.source import Mark
+from dagflow.source import Mark
 
 __all__ = ["Ignored", "ignored_in", "leave_out"]
 

@@ -14,8 +14,8 @@ from dagflow.declarative.prompts.faults import PromptError
 from dagflow.declarative.prompts.jinja import parse_jinja
 from dagflow.declarative.prompts.schemas import make_class
 from dagflow.declarative.prompts.text import PromptText, parse_text
-from dagflow.declarative.source import Document, SourceError, faults_of, read_file, structure_document
 from dagflow.errors import InvalidField
+from dagflow.source import Document, SourceError, faults_of, read_file, structure_document
 
 __all__ = ["SUFFIX", "LoadedPrompt", "load_prompt", "prompt_of"]
 

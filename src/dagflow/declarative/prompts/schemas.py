@@ -22,9 +22,9 @@ from dagflow.declarative.model.fields import ABSENT
 from dagflow.declarative.model.prompts import FieldSpec, SchemaSpec
 from dagflow.declarative.prompts.faults import PromptError
 from dagflow.declarative.prompts.field_constraints import narrowed, validators_of
-from dagflow.declarative.source.paths import LONGEST_KEY
 from dagflow.declarative.type_names import parse_type
 from dagflow.errors import InvalidField
+from dagflow.source.paths import LONGEST_KEY
 
 __all__ = ["make_class"]
 

@@ -26,7 +26,7 @@ from dagflow.declarative.model import (
 )
 from dagflow.declarative.shell import ShellCommand
 from dagflow.declarative.shell.scripts import script_ends
-from dagflow.declarative.source import parse_path
+from dagflow.source import parse_path
 
 __all__ = [
     "absolute_paths",

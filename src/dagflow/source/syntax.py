@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import attrs
 
-from dagflow.declarative.source.scalars import excerpt
-from dagflow.declarative.source.text import Lines
+from dagflow.source.scalars import excerpt
+from dagflow.source.text import Lines
 
 __all__ = ["ALIAS", "BLOCK_TEXT", "CODE", "DIRECTIVE", "NO_KEY", "TAB", "TAG", "Malformed", "explain", "is_too_deep"]
 

@@ -9,9 +9,9 @@ import attrs
 import pytest
 
 from dagflow.declarative.model import GraphFile, PassthroughNode
-from dagflow.declarative.source import Fault, Mark, SourceError, faults_of, read_document, structure_document
 from dagflow.errors import GraphError, InvalidField
-from declarative.source.reading import both, budget, read, seconds_of
+from dagflow.source import Fault, Mark, SourceError, faults_of, read_document, structure_document
+from source.reading import both, budget, read, seconds_of
 
 GRAPH = """\
 version: "1"

@@ -8,8 +8,8 @@ import pytest
 
 from dagflow.core.answers import InvalidAnswer
 from dagflow.core.structure import structure
-from dagflow.declarative.source import Document, Mark, parse_path, show_path
-from declarative.source.reading import PARSERS, both, read
+from dagflow.source import Document, Mark, parse_path, show_path
+from source.reading import PARSERS, both, read
 
 TEXT = """\
 name: sort it

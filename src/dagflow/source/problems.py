@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import attrs
 
-from dagflow.declarative.source.faults import MAX_FAULTS
-from dagflow.declarative.source.paths import Path
+from dagflow.source.faults import MAX_FAULTS
+from dagflow.source.paths import Path
 
 __all__ = ["Enough", "Problem", "Problems"]
 

@@ -47,7 +47,7 @@ def libyaml_parser() -> MakeParser | None:
 def python_parser() -> MakeParser:
     """Give the parser in Python."""
     yaml_library()
-    from dagflow.declarative.source.scan.pure import PythonParser
+    from dagflow.source.scan.pure import PythonParser
 
     return PythonParser
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 
-from dagflow.declarative.source.faults import Mark
-from dagflow.declarative.source.text import Lines
+from dagflow.source.faults import Mark
+from dagflow.source.text import Lines
 
 __all__ = ["Quoted", "QuotedLines", "quote_type_at"]
 

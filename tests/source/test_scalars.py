@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from dagflow.declarative.source import Limits
-from dagflow.declarative.source.scalars import Unwanted, read_plain
-from declarative.source.reading import both, found_in, read
+from dagflow.source import Limits
+from dagflow.source.scalars import Unwanted, read_plain
+from source.reading import both, found_in, read
 
 CORE: dict[str, Any] = {
     # null

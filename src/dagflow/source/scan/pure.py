@@ -14,7 +14,7 @@ from yaml.reader import Reader
 from yaml.scanner import Scanner, ScannerError
 from yaml.tokens import ScalarToken
 
-from dagflow.declarative.source.limits import DEEPEST
+from dagflow.source.limits import DEEPEST
 
 __all__ = ["PythonParser"]
 

@@ -9,11 +9,11 @@ import attrs
 
 from dagflow.core.answers import InvalidAnswer
 from dagflow.core.structure import structure
-from dagflow.declarative.source.compose import Place
-from dagflow.declarative.source.faults import Fault, Mark, SourceError
-from dagflow.declarative.source.paths import LONGEST_KEY, Path, parse_path, show_path
-from dagflow.declarative.source.text import Lines
 from dagflow.errors import InvalidField
+from dagflow.source.compose import Place
+from dagflow.source.faults import Fault, Mark, SourceError
+from dagflow.source.paths import LONGEST_KEY, Path, parse_path, show_path
+from dagflow.source.text import Lines
 
 __all__ = ["Document", "faults_of", "structure_document"]
 

@@ -8,8 +8,8 @@ import sys
 import yaml
 from yaml.cyaml import CParser  # type: ignore[attr-defined,unused-ignore]
 
-from dagflow.declarative.source.scan import best_parser, libyaml_parser, python_parser
-from declarative.source.reading import NO_LIBYAML
+from dagflow.source.scan import best_parser, libyaml_parser, python_parser
+from source.reading import NO_LIBYAML
 
 
 def run(code: str) -> str:
@@ -18,7 +18,7 @@ def run(code: str) -> str:
 
 def test_it_is_imported_late() -> None:
     """Importing the package costs nothing of it."""
-    assert "False" == run("import sys, dagflow.declarative.source; print('yaml' in sys.modules)")
+    assert "False" == run("import sys, dagflow.source; print('yaml' in sys.modules)")
 
 
 def test_its_absence_is_told() -> None:
@@ -26,7 +26,7 @@ def test_its_absence_is_told() -> None:
     code = """if True:
         import sys
         sys.modules["yaml"] = None
-        from dagflow.declarative.source import read_document
+        from dagflow.source import read_document
         try:
             read_document("a: b", file="x")
         except ImportError as error:
@@ -47,8 +47,8 @@ def test_without_libyaml_the_parser_in_python_is_taken() -> None:
     code = """if True:
         import sys
         sys.modules["yaml._yaml"] = None
-        from dagflow.declarative.source import read_document
-        from dagflow.declarative.source.scan import best_parser, libyaml_parser
+        from dagflow.source import read_document
+        from dagflow.source.scan import best_parser, libyaml_parser
         print(libyaml_parser(), best_parser().__name__, read_document("{a: ok?}", file="x").data)
     """
     assert "None PythonParser {'a': 'ok?'}" == run(code)

@@ -8,8 +8,8 @@ from typing import Any
 import attrs
 import pytest
 
-from dagflow.declarative.source import Limits
-from declarative.source.reading import both, found_in
+from dagflow.source import Limits
+from source.reading import both, found_in
 
 CASES: dict[str, tuple[Limits, Callable[[int], str], str]] = {
     "max_bytes": (
@@ -95,7 +95,7 @@ def test_the_deepest_document_can_be_read_and_written(make_parser: Any) -> None:
     """Neither the reader nor JSON runs out of stack at the largest limit, in blocks and in brackets."""
     import json
 
-    from declarative.source.reading import read
+    from source.reading import read
 
     limits = Limits(max_depth=200)
     for text in ("[" * 200 + "]" * 200, "- " * 200 + "a", "".join(" " * step + "a:\n" for step in range(200))):

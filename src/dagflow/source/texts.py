@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from dagflow.declarative.source.syntax import BLOCK_TEXT, CODE, TAB, Malformed
+from dagflow.source.syntax import BLOCK_TEXT, CODE, TAB, Malformed
 
 __all__ = ["check_block", "check_surrogates", "span", "tabs_outside"]
 

@@ -13,13 +13,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dagflow.declarative.model import GraphFile
-from dagflow.declarative.source import Document, Fault, Mark, SourceError, read_document, structure_document
-from dagflow.declarative.source.scan import python_parser
-from declarative.source.core_schema import load_by_the_book
-from declarative.source.hostile import CORPUS, Hostile
-from declarative.source.reading import LIBYAML, NO_LIBYAML, read
-from declarative.source.test_mistakes import MISTAKES, NO_MISTAKES
+from dagflow.source import Document, Fault, Mark, SourceError, read_document, structure_document
+from dagflow.source.scan import python_parser
 from schedule.campaign import SCALE
+from source.core_schema import load_by_the_book
+from source.hostile import CORPUS, Hostile
+from source.reading import LIBYAML, NO_LIBYAML, read
+from source.test_mistakes import MISTAKES, NO_MISTAKES
 
 pytestmark = [pytest.mark.slow, pytest.mark.fuzz]
 in_parts = pytest.mark.parametrize("part", range(SCALE))  # each within the time that a test may take

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from declarative.source.reading import both, found_in, read
+from source.reading import both, found_in, read
 
 QUOTES = "put all of it in quotes, and a quote inside twice"
 ANCHORS = "anchors (&) and aliases (*) are not allowed; write the value out, or put the text in quotes"

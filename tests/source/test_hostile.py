@@ -7,10 +7,10 @@ from functools import partial
 
 import pytest
 
-from dagflow.declarative.source import Limits
-from dagflow.declarative.source.scan import MakeParser, python_parser
-from declarative.source.hostile import CORPUS, Hostile
-from declarative.source.reading import LIBYAML, LIMITS, NO_LIBYAML, both, budget, found_in, seconds_of
+from dagflow.source import Limits
+from dagflow.source.scan import MakeParser, python_parser
+from source.hostile import CORPUS, Hostile
+from source.reading import LIBYAML, LIMITS, NO_LIBYAML, both, budget, found_in, seconds_of
 
 MOST_SECONDS = 0.1
 MOST_BYTES = 64 << 20

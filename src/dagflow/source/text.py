@@ -6,7 +6,7 @@ import re
 from bisect import bisect_right
 from functools import cached_property
 
-from dagflow.declarative.source.faults import Mark
+from dagflow.source.faults import Mark
 
 __all__ = ["Lines", "decode", "unwanted_character"]
 

@@ -13,13 +13,13 @@ from typing import Any, NoReturn, TypeAlias
 
 import attrs
 
-from dagflow.declarative.source.limits import Limits
-from dagflow.declarative.source.problems import Enough, Problem, Problems
-from dagflow.declarative.source.scalars import CONSTANTS, FIRST_OF_NUMBER, Unwanted, excerpt, read_plain
-from dagflow.declarative.source.scan import MakeParser, yaml_library
-from dagflow.declarative.source.syntax import ALIAS, DIRECTIVE, NO_KEY, TAB, TAG, Malformed, explain, is_too_deep
-from dagflow.declarative.source.text import Lines
-from dagflow.declarative.source.texts import check_block, check_surrogates, span, tabs_outside
+from dagflow.source.limits import Limits
+from dagflow.source.problems import Enough, Problem, Problems
+from dagflow.source.scalars import CONSTANTS, FIRST_OF_NUMBER, Unwanted, excerpt, read_plain
+from dagflow.source.scan import MakeParser, yaml_library
+from dagflow.source.syntax import ALIAS, DIRECTIVE, NO_KEY, TAB, TAG, Malformed, explain, is_too_deep
+from dagflow.source.text import Lines
+from dagflow.source.texts import check_block, check_surrogates, span, tabs_outside
 
 __all__ = ["Composed", "Composer", "Place"]
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from dagflow.declarative.source import Document, Limits, SourceError
-from dagflow.declarative.source.reading import read_text
-from dagflow.declarative.source.scan import MakeParser, libyaml_parser, python_parser
+from dagflow.source import Document, Limits, SourceError
+from dagflow.source.reading import read_text
+from dagflow.source.scan import MakeParser, libyaml_parser, python_parser
 
 __all__ = ["LIMITS", "PARSERS", "both", "budget", "found_in", "read", "seconds_of"]
 

@@ -7,15 +7,15 @@ import stat
 from collections.abc import Iterable
 from typing import NoReturn
 
-from dagflow.declarative.source.compose import Composer
-from dagflow.declarative.source.document import Document
-from dagflow.declarative.source.faults import Fault, Mark, SourceError
-from dagflow.declarative.source.limits import DEFAULT_LIMITS, Limits
-from dagflow.declarative.source.paths import show_path
-from dagflow.declarative.source.problems import Problem
-from dagflow.declarative.source.scan import MakeParser, best_parser
-from dagflow.declarative.source.text import Lines, decode, unwanted_character
-from dagflow.declarative.source.type_texts import Quoted, QuotedLines
+from dagflow.source.compose import Composer
+from dagflow.source.document import Document
+from dagflow.source.faults import Fault, Mark, SourceError
+from dagflow.source.limits import DEFAULT_LIMITS, Limits
+from dagflow.source.paths import show_path
+from dagflow.source.problems import Problem
+from dagflow.source.scan import MakeParser, best_parser
+from dagflow.source.text import Lines, decode, unwanted_character
+from dagflow.source.type_texts import Quoted, QuotedLines
 
 __all__ = ["read_document", "read_file", "read_text"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dagflow.declarative.source import SourceError, read_document
-from dagflow.declarative.source.type_texts import Quoted
+from dagflow.source import SourceError, read_document
+from dagflow.source.type_texts import Quoted
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from dagflow.declarative.source import Limits, Mark, SourceError, read_document, read_file
-from declarative.source.reading import budget, seconds_of
+from dagflow.source import Limits, Mark, SourceError, read_document, read_file
+from source.reading import budget, seconds_of
 
 
 def refused(path: Any, **options: Any) -> str:
