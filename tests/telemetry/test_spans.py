@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from dagflow import Graph, Node, Retry, Secret
 from dagflow.errors import NodeError
 from dagflow.events import NodeStarted, RunEnded
+from dagflow.kernel.thread import Thread
 from dagflow.pipeline.composites import Parallel
 from dagflow.pipeline.pipeline import Pipeline
 from dagflow.pipeline.tasks import AsyncPythonTask, PythonTask
@@ -128,6 +129,39 @@ async def test_spans_have_the_times_of_the_events_and_what_is_known_of_them(expo
     assert ("complete", '{"x": 1}') == (shown(run, "outcome"), shown(run, "inputs"))
     assert {"x": 2, "l": 2, "r": -2} == json.loads(str(shown(run, "outputs")))
     assert trace.StatusCode.UNSET == run.status.status_code
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+async def test_a_task_in_a_branch_shows_what_it_can_read(exported: Exported, recorded: bool) -> None:
+    """Its inputs are the parameters of its branch, then those of the pipelines around it, recorded or not."""
+    branch = Pipeline([PythonTask(left, returns=["l"]), PythonTask(right, returns=["r"])])
+    pipeline = Pipeline([PythonTask(add, returns=["x"]), Parallel({"one": branch})], name="p")
+    given = {"x": 1, "y": 4}
+    store = MemoryStore()
+    result = await pipeline.execute(parameters=given, store=store if recorded else None, run_id="r")
+    trace_events(
+        await Thread("r", store).events() if recorded else result.events, exported.tracer, kind="pipeline", inputs=given
+    )
+    assert {"x": 5, "y": 4} == json.loads(str(shown(exported.spans["task:left"], "inputs")))
+    assert '{"l": 5, "x": 5, "y": 4}' == shown(exported.spans["task:right"], "inputs")
+    assert {"l": 5, "r": -5} == json.loads(str(shown(exported.spans["pipeline:one"], "outputs")))
+
+
+async def inner() -> int:
+    result = await Pipeline([PythonTask(left, returns=["l"])], name="inside").execute(parameters={"x": 9})
+    return int(result.parameters["l"])
+
+
+async def test_a_pipeline_inside_a_task_shows_what_it_was_given(exported: Exported) -> None:
+    """As it is recorded, it reads no parameters of the pipeline around it, and so shows none."""
+    store = MemoryStore()
+    pipeline = Pipeline([PythonTask(add, returns=["x"]), PythonTask(inner, returns=["n"])], name="p")
+    await pipeline.execute(parameters={"x": 1}, store=store, run_id="r")
+    trace_events(await Thread("r", store).events(), exported.tracer, kind="pipeline")
+    assert ('{"x": 9}', "task:inner") == (
+        shown(exported.spans["task:left"], "inputs"),
+        exported.parents["pipeline:inside"],
+    )
 
 
 async def test_every_failed_attempt_is_told_once_with_its_traceback(exported: Exported) -> None:

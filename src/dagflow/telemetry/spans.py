@@ -35,11 +35,25 @@ Key: TypeAlias = tuple[str, str]
 
 @attrs.define(eq=False)
 class Open:
-    """A span that has begun. `outputs` collects what the steps of a run have given, `told` is the attempt last told."""
+    """A span that has begun. `outputs` collects what the steps of a run have given, `told` is the attempt last told.
+
+    `outer` is the run that a branch of a pipeline is inside of, whose parameters it reads.
+    """
 
     span: Span
     outputs: dict[str, Any] = attrs.field(factory=dict)
     told: int = 0
+    outer: Open | None = None
+
+    def visible(self) -> dict[str, Any]:
+        """The parameters that a step of this run can read, those of its own run first."""
+        found: dict[str, Any] = {}
+        run: Open | None = self
+        while run is not None:
+            for name, value in run.outputs.items():
+                found.setdefault(name, value)
+            run = run.outer
+        return found
 
 
 class EventTracer:
@@ -48,7 +62,8 @@ class EventTracer:
     A run's span is named `graph:NAME` and those of its activations `node:NAME`; for a pipeline `pipeline:NAME` and
     `task:NAME`. A nested run's span is below that of the activation that it belongs to. Parents are passed on
     explicitly: the current span is neither read nor set, so that branches that run at once never mix. Times are those
-    of the events.
+    of the events. The inputs of a task are the parameters that its run and those around it have by then; the item of a
+    map is in no event, and so in no span.
 
     `parent` is the context that the outermost run's span is below, `opentelemetry.context.get_current()` say; without
     it, the run begins a trace of its own. `inputs` are what the run began with, where no store records that. Inputs
@@ -124,7 +139,11 @@ class EventTracer:
             self._outermost = opened.span
         if inputs is not None:
             opened.span.set_attribute("dagflow.inputs", self._show.value(inputs))
-        if self._kind == "pipeline":
+        if self._kind != "pipeline":
+            return
+        if event.parent and not _has_parameters(inputs):  # a branch, which is recorded by what tells it from others
+            opened.outer = self._open.get((outer, ""))
+        else:
             opened.outputs.update(_parameters(inputs))
 
     def _run_ended(self, event: RunEnded) -> None:
@@ -184,9 +203,9 @@ class EventTracer:
             "dagflow.attempt": getattr(event, "attempt", 1),
         }
         opened = self._begin(key, f"{word}:{event.node}", event.wall, run, attributes)
-        if run is not None and run.outputs and self._kind == "pipeline":
+        if run is not None and self._kind == "pipeline" and (inputs := run.visible()):
             # The steps of one pipeline follow each other, so this is what the task can read.
-            opened.span.set_attribute("dagflow.inputs", self._show.values(run.outputs))
+            opened.span.set_attribute("dagflow.inputs", self._show.values(inputs))
         return opened
 
     def _tell(self, event: NodeRaised | NodeRetried | NodeRecovered | NodeFailed, traceback: str = "") -> None:
@@ -242,8 +261,13 @@ def _parameters(inputs: Any) -> Mapping[str, Any]:
     """The parameters of a pipeline: recorded among other things that it began with, or given as they are."""
     if not isinstance(inputs, Mapping):
         return {}
-    recorded = inputs.get("parameters", inputs)
-    return recorded if isinstance(recorded, Mapping) else inputs
+    found: Mapping[str, Any] = inputs["parameters"] if _has_parameters(inputs) else inputs
+    return found
+
+
+def _has_parameters(inputs: Any) -> bool:
+    """Whether a run was recorded with its parameters, as one that is executed is, and a branch is not."""
+    return isinstance(inputs, Mapping) and isinstance(inputs.get("parameters"), Mapping)
 
 
 def _nanoseconds(wall: float) -> int:

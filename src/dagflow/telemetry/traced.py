@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
@@ -44,7 +44,7 @@ class TracedStream(Generic[R]):
 
     async def __aenter__(self) -> TracedStream[R]:
         await self._stream.__aenter__()
-        self._nested = bool(self._stream.journal.events)  # that of a run of its own is still empty
+        self._nested = bool(self._stream.journal.events.newest)  # that of a run of its own is still empty
         return self
 
     async def __aexit__(
@@ -73,13 +73,13 @@ class TracedStream(Generic[R]):
         """A consumer that stops early reads nothing of how the run ended."""
         events = self._stream.journal.events
         if not self._run:  # it read nothing at all
-            self._seen = len(events) if self._nested else _newest_beginning(events)
-        for event in events[self._seen :]:
+            self._seen = events.newest if self._nested else _newest_beginning(events)
+        for event in events.after(self._seen):
             if belongs(event, self._run):
                 self._feed(event)
 
 
-def _newest_beginning(events: Sequence[Event]) -> int:
-    """Where the newest stretch of a run begins: one that goes on begins in the midst of its journal."""
-    begun = [place for place, event in enumerate(events) if isinstance(event, RunStarted) and not event.parent]
+def _newest_beginning(events: Iterable[Event]) -> int:
+    """Before which event the newest stretch of a run begins: one that goes on begins in the midst of its journal."""
+    begun = [event.seq - 1 for event in events if isinstance(event, RunStarted) and not event.parent]
     return begun[-1] if begun else 0
