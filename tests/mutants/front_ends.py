@@ -1,0 +1,178 @@
+"""Breaks of what YAML graphs, prompts and the web promise."""
+
+from __future__ import annotations
+
+from mutants.mutant import Mutant
+
+MUTANTS = {
+    "edge-order": Mutant(
+        "the first edge whose condition holds is taken",
+        "declarative/edges.py",
+        "for edge in self.conditional:\n            try:",
+        "for edge in reversed(self.conditional):\n            try:",
+        "tests/declarative/graphs/test_edges.py -k first_condition",
+    ),
+    "edge-default": Mutant(
+        "an edge without a condition is taken where no other is",
+        "declarative/edges.py",
+        "            return self.otherwise\n",
+        "            return ()\n",
+        "tests/declarative/graphs/test_edges.py -k default",
+    ),
+    "edge-none": Mutant(
+        "a node that no edge follows fails, and does not end its branch",
+        "declarative/edges.py",
+        '        raise NodeError(\n            f"no edge of node',
+        '        return ()\n        raise NodeError(\n            f"no edge of node',
+        "tests/declarative/graphs/test_edges.py -k no_edge",
+    ),
+    "edge-reducer": Mutant(
+        "an edge sees what its node wrote, folded",
+        "declarative/node.py",
+        "return self.schema.fold(scope.state, writes)",
+        "return {**scope.state, **writes}",
+        "tests/declarative/graphs/test_edges.py -k reducers_fold",
+    ),
+    "loop-limit": Mutant(
+        "a node of a loop runs no more often than its limit",
+        "declarative/edges.py",
+        "turn < limit.limit",
+        "turn <= limit.limit",
+        "tests/declarative/graphs/test_edges.py -k loop_limit",
+    ),
+    "loop-exit": Mutant(
+        "a loop that reached its limit leaves by its exit",
+        "declarative/edges.py",
+        "return tuple(dict.fromkeys([*(target for target in targets if target not in limit.back), *limit.exit]))\n",
+        "return ()\n",
+        "tests/declarative/graphs/test_edges.py -k way_out",
+    ),
+    "join-each": Mutant(
+        "a node with `join: each` starts for each arrival",
+        "declarative/compiling/graph.py",
+        'join="all" if name == START_NAME else loaded.spec.nodes[name].join,',
+        'join="all",',
+        "tests/declarative/graphs/test_edges.py -k join_each",
+    ),
+    "map-place": Mutant(
+        "equal items of a map are told apart",
+        "declarative/bodies/nesting.py",
+        'f"{call.activation.node}[{index}]"',
+        "call.activation.node",
+        "tests/declarative/graphs/test_maps.py -k 'equal or every_item or ask'",
+    ),
+    "map-order": Mutant(
+        "a map collects in the order of its items",
+        "declarative/bodies/nesting.py",
+        "limit=self.limit)",
+        "limit=self.limit, ordered=False)",
+        "tests/declarative/graphs/test_maps.py -k order_of_the_items",
+    ),
+    "race-losers": Mutant(
+        "the losers of a race are cancelled",
+        "declarative/bodies/nesting.py",
+        "                group.cancel_scope.cancel()",
+        "                pass",
+        "tests/declarative/graphs/test_maps.py -k first_success",
+    ),
+    "resume-key": Mutant(
+        "a question is answered by its resume key",
+        "declarative/answering.py",
+        "if asked.field == key]",
+        "if False]",
+        "tests/declarative/graphs/test_interrupts.py -k goes_on_with",
+    ),
+    "merged-state": Mutant(
+        "other state keys are written with an answer",
+        "declarative/answering.py",
+        "    answers[own[0]] = Answered(answers[own[0]], values)",
+        "    pass",
+        "tests/declarative/graphs/test_interrupts.py -k merged",
+    ),
+    "merged-journal": Mutant(
+        "state that came with an answer is recorded with it",
+        "declarative/recording.py",
+        'return value, {ANSWER: data, MERGED: self._schema.write(given.state, "the answer")}',
+        "return value, data",
+        "tests/durable/test_golden_journals.py -k yaml",
+    ),
+    "hosted-collected": Mutant(
+        "a stream that is dropped ends its run",
+        "declarative/hosting.py",
+        "                self._tell()\n",
+        "                pass\n",
+        "tests/declarative/graphs/test_streams.py -k dropped",
+    ),
+    "hosted-closed": Mutant(
+        "closing a stream waits until nothing of its run is left",
+        "declarative/hosting.py",
+        "            await host.done.wait()",
+        "            await anyio.lowlevel.checkpoint()",
+        "tests/declarative/graphs/test_streams.py -k 'closed or exception'",
+    ),
+    "hosted-cancelled": Mutant(
+        "a consumer that is cancelled ends the run of its stream",
+        "declarative/hosting.py",
+        "        except BaseException:\n            await self.aclose()",
+        "        except Exception:\n            await self.aclose()",
+        "tests/declarative/graphs/test_streams.py -k 'cancelling or cancelled_consumer'",
+    ),
+    "fields-only": Mutant(
+        "an expression reads fields, and neither methods nor other attributes",
+        "declarative/expressions/paths.py",
+        "return MISSING if name is None else getattr(value, name, MISSING)",
+        "return getattr(value, str(key), MISSING)",
+        "tests/declarative/expressions/test_hostile.py tests/declarative/expressions/test_expression_faults.py",
+    ),
+    "prompt-once": Mutant(
+        "what was put into a prompt is not looked at again",
+        "declarative/prompts/text.py",
+        "    return system, user\n\n\ndef write_values",
+        '    for name in written:\n        user = user.replace("{" + name + "}", written[name]) if name else user\n'
+        "    return system, user\n\n\ndef write_values",
+        "tests/declarative/prompts/test_hostile_templates.py -k as_it_is",
+    ),
+    "confined": Mutant(
+        "no path leads out of the project, and nothing is told of what is there",
+        "declarative/project.py",
+        "    if not Path(os.path.normpath(written)).is_relative_to(root):",
+        "    if False:",
+        "tests/declarative/prompts/test_project.py -k 'outside or hostile'",
+    ),
+    "confined-links": Mutant(
+        "no symlink leads out of the project",
+        "declarative/project.py",
+        "        if not found.is_relative_to(root):",
+        "        if False:",
+        "tests/declarative/prompts/test_project.py -k hostile",
+    ),
+    "one-argument": Mutant(
+        "a value stays one argument of a command",
+        "declarative/shell/command.py",
+        "arguments=tuple(self._argument(place, template, scope) for place, template in enumerate(self.arguments)),",
+        "arguments=tuple(part for place, template in enumerate(self.arguments)"
+        " for part in self._argument(place, template, scope).split()),",
+        "tests/declarative/shell/test_shell_command.py -k split_before",
+    ),
+    "unset-variable": Mutant(
+        "an environment variable that is not set never stands for nothing",
+        "declarative/checkpointers.py",
+        '        raise ValueError(f"the environment has no value',
+        '        return VARIABLE.sub("", text)\n        raise ValueError(f"the environment has no value',
+        "tests/examples/test_triage.py -k variable",
+    ),
+    "run-slots": Mutant(
+        "a server has no more runs at once than slots",
+        "web/slots.py",
+        "if len(self._taken) >= self.limit:",
+        "if len(self._taken) > self.limit:",
+        "tests/web/test_slots.py -k no_more",
+    ),
+    "hang-up": Mutant(
+        "a client that hangs up ends its run",
+        "web/connected.py",
+        "            pass\n    scope.cancel()",
+        "            pass",
+        "tests/web/test_streaming.py -k ends_with_its_client",
+    ),
+}
