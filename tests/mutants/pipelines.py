@@ -208,6 +208,13 @@ MUTANTS = {
         "self._values.get(name)",
         "tests/secret_stores/test_secret_stores.py -k prefix",
     ),
+    "mocked-only": Mutant(
+        "a task that is not mocked does not do its work",
+        "executors/mocked.py",
+        "        if work.task not in self.results:\n",
+        "        if work.task not in self.results:\n            return await work.here()\n        if False:\n",
+        "tests/executors/test_mocked.py -k nowhere",
+    ),
     "dask-cancelled": Mutant(
         "a function on a cluster is told that it is not wanted any more",
         "executors/dask.py",

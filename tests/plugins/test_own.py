@@ -8,7 +8,7 @@ from dagflow import plugins
 
 OWN = {
     "tasks": ("async-python", "notebook", "python", "shell"),
-    "executors": ("async-local", "dask", "local"),
+    "executors": ("async-local", "dask", "local", "mocked"),
     "stores": ("memory", "redis", "sqlite"),
     "lms": ("anthropic", "claude-cli", "dspy", "openai", "pydantic-ai"),
     "secrets": ("chain", "dotenv", "environment", "mapping"),

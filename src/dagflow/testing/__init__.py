@@ -1,5 +1,6 @@
 """Testing support, part of the public API: fakes, servers, cassettes, fault plans, virtual clocks and leak checks."""
 
+from dagflow.executors.mocked import MockedExecutor
 from dagflow.kernel.fault_points import armed
 from dagflow.testing.blocking import BlockingCall, EventLoopBlocked, blocking_detector
 from dagflow.testing.cassette import RecordingLM, ReplayingLM, record_or_replay
@@ -19,6 +20,7 @@ __all__ = [
     "FaultPlan",
     "FaultyLM",
     "LMServer",
+    "MockedExecutor",
     "Outcome",
     "RecordingLM",
     "RedisServer",
