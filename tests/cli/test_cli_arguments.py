@@ -149,7 +149,7 @@ class TestInput:
             ("[]", ["-i: expected a JSON object with the fields of Begin: name: str"]),
             ('{"name": "a", "name": "b"}', ["the key 'name' is there twice"]),
             ('{"name": "a", "times": NaN}', ["NaN is no JSON value"]),
-            ("[" * 100_000, ["nested too deep"]),
+            ("[" * 100_000, ["nested too deeply"]),
             ("@nowhere.json", ["cannot read nowhere.json: No such file or directory"]),
         ],
     )

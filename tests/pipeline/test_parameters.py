@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
+import anyio
 import attrs
 import pytest
 
@@ -218,11 +220,11 @@ def test_only_names_after_the_prefix_are_parameters() -> None:
     ("name", "text", "problem"),
     [
         ("p.json", "{", "is no JSON"),
-        ("p.json", '{"count": 1, "count": 2}', "the name 'count' is there twice"),
+        ("p.json", '{"count": 1, "count": 2}', "the key 'count' is there twice"),
         ("p.json", '{"count": NaN}', "NaN is no JSON"),
         ("p.json", "[1]", "holds a list"),
         ("missing.json", None, "cannot be read: No such file"),
-        ("p.json", b"\xff", "is no UTF-8"),
+        ("p.json", b"\xff", "it is not UTF-8 at byte 0"),
     ],
 )
 async def test_a_file_that_cannot_be_read_is_told(name: str, text: Any, problem: str, tmp_path: Path) -> None:
@@ -271,3 +273,11 @@ async def test_a_secret_given_as_a_parameter_stays_one() -> None:
     result = await pipeline.execute(parameters={"token": Secret("hunter22")})
     assert (8, "it is <secret>") == (result.parameters["length"], result.parameters["said"])
     assert "hunter22" not in repr(result) + result.log.to_json() + repr(result.events)
+
+
+async def test_nobody_is_waited_for(tmp_path: Path) -> None:
+    """A pipe that nobody writes to is no file of parameters: it is refused at once."""
+    pipe = tmp_path / "p.json"
+    os.mkfifo(pipe)
+    with anyio.fail_after(5), pytest.raises(ValueError, match=r"p\.json cannot be read: .*this is a named pipe"):
+        await PIPELINE.execute(parameters_file=pipe)

@@ -52,9 +52,9 @@ def test_only_files_are_read(tmp_path: Path) -> None:
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(str(tmp_path / "socket"))
     with listening:
-        assert f"{pipe}:1:1: expected a file, this is a pipe" == refused(pipe)
-        assert f"{tmp_path}:1:1: expected a file, this is a directory" == refused(tmp_path)
-        assert "/dev/zero:1:1: expected a file, this is a device" == refused("/dev/zero")
+        assert f"{pipe}:1:1: the file cannot be read: expected a file, this is a named pipe" == refused(pipe)
+        assert f"{tmp_path}:1:1: the file cannot be read: expected a file, this is a folder" == refused(tmp_path)
+        assert "/dev/zero:1:1: the file cannot be read: expected a file, this is a device" == refused("/dev/zero")
         assert "/dev/tty:1:1: " in refused("/dev/tty")
         assert "the file cannot be read: No such device or address" in refused(tmp_path / "socket")
 

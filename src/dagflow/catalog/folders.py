@@ -10,12 +10,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import BinaryIO, Final
 
+from dagflow.source.files import kind_of
+
 __all__ = [
-    "FILE",
     "Escapes",
     "NotAFile",
     "below",
-    "kind_of",
     "link",
     "new_file",
     "open_file",
@@ -24,17 +24,6 @@ __all__ = [
 ]
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-FILE: Final = "a file"
-
-_KINDS: Final = (
-    (stat.S_ISREG, FILE),
-    (stat.S_ISDIR, "a folder"),
-    (stat.S_ISLNK, "a symlink"),
-    (stat.S_ISFIFO, "a named pipe"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISBLK, "a device"),
-    (stat.S_ISCHR, "a device"),
-)
 
 
 class Escapes(Exception):
@@ -43,11 +32,6 @@ class Escapes(Exception):
 
 class NotAFile(Exception):
     """Raised for what is no regular file; its text says what it is."""
-
-
-def kind_of(mode: int) -> str:
-    """Say what a mode is the mode of."""
-    return next((name for test, name in _KINDS if test(mode)), "something else")
 
 
 @contextmanager

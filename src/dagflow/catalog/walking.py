@@ -8,8 +8,8 @@ from typing import Final
 
 import attrs
 
-from dagflow.catalog.folders import FILE, kind_of
 from dagflow.catalog.patterns import Pattern, check_path
+from dagflow.source.files import FILE, kind_of
 
 __all__ = ["Found", "find"]
 

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import attrs
 
@@ -16,6 +16,7 @@ from dagflow.core.answers import InvalidAnswer
 from dagflow.core.hints import show
 from dagflow.core.inputs import inputs
 from dagflow.core.node import Node
+from dagflow.core.strict_json import read_json
 from dagflow.declarative.state import StateError, StateSchema
 
 __all__ = ["Source", "open_source", "parse_json", "read_parameters", "read_start", "read_state"]
@@ -135,13 +136,11 @@ def open_source(given: str, option: str) -> Source:
 def parse_json(source: Source) -> Any:
     """Parse JSON; raises `UsageProblem` with the place and line of what is none, and for a key that is there twice."""
     try:
-        return json.loads(source.text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        return read_json(source.text)
     except json.JSONDecodeError as error:
         place = f"{source.name}:{error.lineno}:{error.colno}"
         line = (source.text.split("\n")[error.lineno - 1 :] or [""])[0]
         raise UsageProblem(f"{place}: {error.msg}\n{_pointed(line, error.colno - 1)}") from None
-    except RecursionError:
-        raise UsageProblem(f"{source.name}: the JSON is nested too deep") from None
     except ValueError as error:
         raise UsageProblem(f"{source.name}: {error}") from None
 
@@ -151,19 +150,6 @@ def _pointed(line: str, column: int) -> str:
     line = line.replace("\t", " ").rstrip("\r")
     first = max(0, min(column - WIDEST // 2, len(line) - WIDEST))
     return f"    {line[first : first + WIDEST]}\n    {' ' * (column - first)}^"
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {twice!r} is there twice in an object; give every key once")
-    return found
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON value; use a finite number or null")
 
 
 def _wanted(start: type[Node]) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from itertools import islice
 from pathlib import Path
 from typing import Final, Literal
 
 from dagflow.core.structure import nearest
+from dagflow.source.files import kind_of
 
 __all__ = ["MAX_PATH", "PathError", "confined", "find_root"]
 
@@ -21,14 +21,6 @@ MARKERS: Final = ("pyproject.toml", ".git")
 _UNWANTED: Final = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _DRIVE: Final = re.compile(r"[A-Za-z]:")
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_KINDS: Final = (
-    (stat.S_ISREG, "a file"),
-    (stat.S_ISDIR, "a folder"),
-    (stat.S_ISFIFO, "a named pipe"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISBLK, "a device"),
-    (stat.S_ISCHR, "a device"),
-)
 _MOST_SUGGESTED_FROM: Final = 500
 
 
@@ -93,7 +85,7 @@ def confined(
     except (OSError, RuntimeError) as error:  # a circle of symlinks is a RuntimeError before Python 3.13
         told = error.strerror if isinstance(error, OSError) and error.strerror else "it is a circle of symlinks"
         raise PathError(what, text, f"cannot be reached: {told}") from error
-    actual = next((name for test, name in _KINDS if test(mode)), "something else")
+    actual = kind_of(mode)
     if actual != f"a {kind}":
         raise PathError(what, text, f"is {actual}, and not a {kind}")
     return found

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 from dagflow.notebook.library import Jupyter
 from dagflow.notebook.problems import NotebookError
+from dagflow.source.files import UnreadableFile, read_text
 
 __all__ = ["MAX_BYTES", "read_notebook", "write_notebook"]
 
@@ -21,7 +21,10 @@ MAX_BYTES: Final = 256 * 1024 * 1024
 def read_notebook(jupyter: Jupyter, path: Path) -> Any:
     """Read and check a notebook of any version; blocks. Raises `NotebookError`."""
     shown = os.fspath(path)
-    text = _read_text(shown)
+    try:
+        text = read_text(path, MAX_BYTES)
+    except UnreadableFile as error:
+        raise NotebookError(f"the notebook {shown} cannot be read: {error}", notebook=shown) from error
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -35,23 +38,6 @@ def read_notebook(jupyter: Jupyter, path: Path) -> Any:
         said = str(error).strip().partition("\n")[0] or type(error).__name__
         raise NotebookError(f"{shown} is no valid notebook: {said}", notebook=shown) from error
     return notebook
-
-
-def _read_text(path: str) -> str:
-    try:
-        # A pipe without a writer would make us wait.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise NotebookError(f"{path} is no notebook: it is no regular file", notebook=path)
-            data = file.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
-            raise NotebookError(f"{path} is no notebook: it has more than {MAX_BYTES} bytes", notebook=path)
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise NotebookError(f"{path} is no notebook: it is not UTF-8", notebook=path) from error
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        why = getattr(error, "strerror", None) or str(error)
-        raise NotebookError(f"the notebook {path} cannot be read: {why}", notebook=path) from error
 
 
 def _with_ids(data: dict[str, Any]) -> dict[str, Any]:

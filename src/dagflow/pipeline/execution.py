@@ -24,7 +24,7 @@ from dagflow.pipeline.parameters import ParameterError, beginning, environment_p
 from dagflow.pipeline.ports import Services
 from dagflow.pipeline.recording import PARAMETERS
 from dagflow.pipeline.results import PipelineResult
-from dagflow.pipeline.wiring import completed, read_services, yaml_reader
+from dagflow.pipeline.wiring import completed, read_services
 from dagflow.types import Outcome
 
 __all__ = ["PreparedPipeline", "prepare", "prepare_retry"]
@@ -171,7 +171,7 @@ class PreparedPipeline(PreparedRun[PipelineResult]):
         path = self._options.get("parameters_file")
         from_file: dict[str, Any] = {}
         if path is not None:
-            from_file = await run_sync(_read_parameters, Path(path))
+            from_file = await run_sync(read_parameters, path)
         environ = {} if self.run.is_nested else self._front.shared.environ
         given = dict(self._options.get("parameters") or {})
         found = beginning(self._compiled, given, from_file=from_file, from_environment=environment_parameters(environ))
@@ -233,16 +233,6 @@ def _identity(options: ExecuteOptions) -> dict[str, Any]:
         PARAMETERS: dict(options.get("parameters") or {}),
         "parameters_file": None if file is None else os.fspath(file),
     }
-
-
-def _read_parameters(path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ValueError(f"the parameters file {path} cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"the parameters file {path} is no UTF-8 text: {error}") from error
-    return read_parameters(text, os.fspath(path), yaml_reader())
 
 
 async def _find_secrets(compiled: CompiledPipeline, services: Services, around: Shared | None) -> dict[str, Secret]:

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any, Final
 
 from dagflow.core.answers import InvalidAnswer
 from dagflow.core.fitting import fit
 from dagflow.core.shapes import UnsupportedType
+from dagflow.core.strict_json import read_json
 from dagflow.core.structure import nearest
 from dagflow.errors import InvalidField
 from dagflow.pipeline.binding import unfit
 from dagflow.pipeline.compiled import CompiledPipeline
+from dagflow.source import read_document
+from dagflow.source.files import UnreadableFile, read_text
 
-__all__ = ["PREFIX", "ParameterError", "YamlReader", "beginning", "environment_parameters", "read_parameters"]
+__all__ = ["PREFIX", "ParameterError", "beginning", "environment_parameters", "read_parameters"]
+
+MAX_BYTES: Final = 64 * 1024 * 1024
+"""How large a file of parameters may be."""
 
 PREFIX = "DAGFLOW_PARAMETER_"
 """What stands before the name of a parameter in the environment."""
-
-
-class YamlReader(Protocol):
-    """Reads YAML."""
-
-    def __call__(self, text: str, name: str) -> Any:
-        """Read a text; `name` is that of its file, for errors. Raises what says what is wrong, and where."""
-        ...
 
 
 class ParameterError(ValueError):
@@ -36,33 +34,25 @@ class ParameterError(ValueError):
         super().__init__(f"the parameters do not fit pipeline {pipeline}: " + "; ".join(map(str, self.invalid)))
 
 
-def read_parameters(text: str, name: str, read_yaml: YamlReader) -> dict[str, Any]:
-    """Read a file of parameters: JSON where its `name` ends with `.json`, else YAML. Raises `ValueError`."""
+def read_parameters(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read a file of parameters: JSON where its name ends with `.json`, else YAML. Blocks; raises `ValueError`."""
+    name = os.fspath(path)
+    try:
+        text = read_text(path, MAX_BYTES)
+    except UnreadableFile as error:
+        raise ValueError(f"the parameters file {name} cannot be read: {error}") from error
     if name.endswith(".json"):
         try:
-            data = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
-        except (ValueError, RecursionError) as error:
+            data = read_json(text)
+        except ValueError as error:
             raise ValueError(f"the parameters file {name} is no JSON: {error}") from error
     else:
-        data = read_yaml(text, name)
+        data = read_document(text, file=name).data
+    if isinstance(data, dict):
+        return data
     if data is None:
         return {}
-    if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
-        raise ValueError(f"the parameters file {name} holds a {type(data).__name__}; write names with their values")
-    return data
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the name {twice!r} is there twice")
-    return found
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON; use a finite number or null")
+    raise ValueError(f"the parameters file {name} holds a {type(data).__name__}; write names with their values")
 
 
 def environment_parameters(environ: Mapping[str, str]) -> dict[str, str]:
@@ -116,8 +106,8 @@ def _from_text(value: Any, hint: Any, *, quoted: bool = False) -> Any:
     if not isinstance(value, str) or (quoted and hint is Any) or (hint is not Any and _fits(value, hint)):
         return value
     try:
-        return json.loads(value, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
+        return read_json(value)
+    except ValueError:
         return value
 
 

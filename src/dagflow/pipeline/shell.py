@@ -16,6 +16,7 @@ from anyio.to_thread import run_sync
 
 from dagflow.core.fitting import is_json
 from dagflow.core.secrets import Secret
+from dagflow.core.strict_json import read_json
 from dagflow.errors import NodeError, ProcessError
 from dagflow.kernel.process import run_process
 from dagflow.pipeline.ports import TaskOutput
@@ -134,8 +135,8 @@ def parse_outputs(text: str, task: str) -> dict[str, Any]:
     """
     if text.lstrip().startswith("{"):
         try:
-            found: dict[str, Any] = json.loads(text, parse_constant=_refuse_constant)
-        except (ValueError, RecursionError) as error:
+            found: dict[str, Any] = read_json(text)
+        except ValueError as error:
             raise NodeError(f"task {task} wrote JSON to ${OUTPUTS} that cannot be read: {error}", node=task) from error
         return found
     values: dict[str, Any] = {}
@@ -154,10 +155,6 @@ def parse_outputs(text: str, task: str) -> dict[str, Any]:
 
 def _value_of(text: str) -> Any:
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
+        return read_json(text)
+    except ValueError:
         return text
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")

@@ -12,17 +12,10 @@ import attrs
 
 from dagflow.capture.capture import Capture
 from dagflow.catalog.files import FileCatalog
-from dagflow.pipeline.parameters import YamlReader
 from dagflow.pipeline.ports import NotebookDriver, Services
+from dagflow.source import read_document
 
-__all__ = ["completed", "notebook_driver", "read_services", "yaml_reader"]
-
-
-def yaml_reader() -> YamlReader:
-    """Give what reads YAML safely; raises `ImportError` naming the extra where its parser is not installed."""
-    from dagflow.source import read_document
-
-    return lambda text, name: read_document(text, file=name).data
+__all__ = ["completed", "notebook_driver", "read_services"]
 
 
 async def read_services(path: Path, environ: Mapping[str, str]) -> Services:
@@ -35,8 +28,12 @@ async def read_services(path: Path, environ: Mapping[str, str]) -> Services:
 
     read: Callable[[str], Any] | None = None
     if path.suffix != ".json":
-        read = partial(yaml_reader(), name=os.fspath(path))
+        read = partial(_read_yaml, file=os.fspath(path))
     return services_of(await load_configuration(path, environment=environ, read=read), environ)
+
+
+def _read_yaml(text: str, file: str) -> Any:
+    return read_document(text, file=file).data
 
 
 def completed(services: Services) -> Services:

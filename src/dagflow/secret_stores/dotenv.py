@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Collection, Mapping
 from typing import Final, NoReturn
 
@@ -18,11 +17,9 @@ from anyio.to_thread import run_sync
 
 from dagflow.core.secrets import Secret
 from dagflow.errors import DagflowError
+from dagflow.source.files import UnreadableFile, read_text
 
-__all__ = ["MAX_BYTES", "DotenvError", "DotenvSecrets", "parse_dotenv"]
-
-MAX_BYTES: Final = 1024 * 1024
-"""How large a file may be."""
+__all__ = ["DotenvError", "DotenvSecrets", "parse_dotenv"]
 
 _NAME: Final = re.compile(r"[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)[ \t]*=[ \t]*")
 _SINGLE: Final = re.compile(r"'([^']*)'")
@@ -71,21 +68,9 @@ class DotenvSecrets:
 
 def _read_file(path: str) -> dict[str, Secret]:
     try:
-        # A pipe without a writer would make us wait.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise DotenvError(f"{path} holds no secrets: it is no regular file")
-            data = file.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        why = getattr(error, "strerror", None) or str(error)
-        raise DotenvError(f"the secrets in {path} cannot be read: {why}") from error
-    if len(data) > MAX_BYTES:
-        raise DotenvError(f"{path} holds no secrets: it has more than {MAX_BYTES} bytes")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        # Not as the cause: it shows what is in the file.
-        raise DotenvError(f"the secrets in {path} cannot be read: it is not UTF-8") from None
+        text = read_text(path)
+    except UnreadableFile as error:
+        raise DotenvError(f"the secrets in {path} cannot be read: {error}") from error
     return parse_dotenv(text, file=path)
 
 

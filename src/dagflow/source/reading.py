@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterable
 from typing import NoReturn
 
 from dagflow.source.compose import Composer
 from dagflow.source.document import Document
 from dagflow.source.faults import Fault, Mark, SourceError
+from dagflow.source.files import UnreadableFile, read_bytes
 from dagflow.source.limits import DEFAULT_LIMITS, Limits
 from dagflow.source.paths import show_path
 from dagflow.source.problems import Problem
@@ -18,14 +18,6 @@ from dagflow.source.text import Lines, decode, unwanted_character
 from dagflow.source.type_texts import Quoted, QuotedLines
 
 __all__ = ["read_document", "read_file", "read_text"]
-
-_KINDS = {
-    stat.S_IFDIR: "a directory",
-    stat.S_IFIFO: "a pipe",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-    stat.S_IFSOCK: "a socket",
-}
 
 
 def read_document(text: str | bytes, *, file: str, limits: Limits = DEFAULT_LIMITS) -> Document:
@@ -49,25 +41,10 @@ def read_file(path: str | os.PathLike[str], *, file: str | None = None, limits: 
     """
     name = os.fspath(path) if file is None else file
     try:
-        data = _read_bytes(path, name, limits.max_bytes)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        _refuse(name, f"the file cannot be read: {getattr(error, 'strerror', None) or error}", error)
+        data = read_bytes(path, limits.max_bytes)
+    except UnreadableFile as error:
+        _refuse(name, f"the file cannot be read: {error}", error)
     return read_document(data, file=name, limits=limits)
-
-
-def _read_bytes(path: str | os.PathLike[str], name: str, most: int) -> bytes:
-    # A pipe without a writer would make us wait; a terminal would become ours.
-    opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    try:
-        mode = os.fstat(opened).st_mode
-        if not stat.S_ISREG(mode):
-            _refuse(name, f"expected a file, this is {_KINDS.get(stat.S_IFMT(mode), 'none')}")
-        found = bytearray()
-        while len(found) <= most and (piece := os.read(opened, most + 1 - len(found))):
-            found += piece
-        return bytes(found)
-    finally:
-        os.close(opened)
 
 
 def read_text(text: str | bytes, *, file: str, limits: Limits, make_parser: MakeParser) -> Document:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import attrs
 import typer
@@ -13,6 +13,7 @@ from dagflow.cli.inputs import Source, open_source, parse_json
 from dagflow.cli.problems import UsageProblem, nearest
 from dagflow.cli.runs.questions import choices, heading, is_string, may_be_string
 from dagflow.core.drawing.text import printable
+from dagflow.core.strict_json import read_json
 from dagflow.types import Interrupt
 
 __all__ = ["Answers", "prompt", "read_answers"]
@@ -83,14 +84,10 @@ def _read(text: str, question: Interrupt, notes: list[str]) -> Any:
 
 def _is_json(text: str) -> bool:
     try:
-        json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
+        read_json(text)
+    except ValueError:
         return False
     return True
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
 
 
 def _no_question(id_: str, questions: Mapping[str, Interrupt]) -> UsageProblem:
