@@ -144,6 +144,6 @@ async def test_nodes_that_never_suspend_can_be_ended(ended_by: str) -> None:
     with anyio.move_on_after(0.02) as scope:
         await run.execute()
     assert scope.cancelled_caught
-    ended = run.journal.events[-1]
+    ended = list(run.journal.events)[-1]
     assert isinstance(ended, RunEnded)
     assert "cancelled" == ended.outcome

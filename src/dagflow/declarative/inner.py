@@ -28,15 +28,19 @@ class Inner:
     program: Program
     schema: StateSchema
 
-    async def run(self, call: NodeCall, name: str, names: Mapping[str, Any], identity: Any) -> Mapping[str, Any]:
+    async def run(
+        self, call: NodeCall, name: str, names: Mapping[str, Any], identity: Any, *, siblings: int = 1
+    ) -> Mapping[str, Any]:
         """Run it under `name`, with `names` beside the state; gives what it wrote.
 
         `identity` tells it from others in the journal: a resume goes on with what was recorded of the same.
+        `siblings` is how many of them there are.
         """
         scope = Scope(state=call.scope.state, locals=names)
         front = YamlRun({self.node.name: self.node}, self.schema, {}, call.front.models, outer=scope, identity=identity)
         run = Run(attrs.evolve(self.program, name=name), front, SETTINGS)
-        await run.execute()
+        with run.journal.part(run.id, of=siblings):
+            await run.execute()
         return front.last_writes
 
     def result_of(self, writes: Mapping[str, Any]) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -12,8 +13,10 @@ import anyio
 from anyio.lowlevel import current_token
 
 from dagflow.events import Event, NodeSucceeded
+from dagflow.kernel.event_list import EventList
+from dagflow.kernel.forgetting import MANY, Parts
 
-__all__ = ["Journal", "Subscription", "Writer"]
+__all__ = ["Cursor", "Journal", "Subscription", "Writer"]
 
 
 class Writer(Protocol):
@@ -42,22 +45,26 @@ class Journal:
     Recording is synchronous, so that an event stands before anything that follows from it can start.
     Backpressure is apart from it: whoever records calls `settle()` where it can wait, which returns at once
     unless a follower has fallen behind (`congested`).
+
+    All events stay in memory, but for those of parts that went well (`part`).
     """
 
     def __init__(self) -> None:
-        self.events: list[Event] = []
+        self.events: EventList = EventList()
         self.congested: bool = False
         # `anyio.current_time` looks its event loop up anew at each call; events are recorded too often for that.
         self._clock = current_token().backend_class.current_time
         self._began = self._clock()
         self._wall = time.time()
         self._followers: list[Subscription] = []
+        self._cursors: list[Cursor] = []
+        self._parts = Parts(self.events)
         self._writer: Writer | None = None
         self._written = 0
 
     def write_to(self, writer: Writer, events: Sequence[Event]) -> None:
         """Go on from `events`, which are written already, and hand every new one to `writer`."""
-        assert not self.events
+        assert not self.events.newest
         self._writer = writer
         self._written = len(events)
         self.events.extend(events)
@@ -72,18 +79,19 @@ class Journal:
     def replace(self, typed: Iterable[NodeSucceeded]) -> None:
         """Put events with typed values in the place of those with data that the journal began with."""
         for event in typed:
-            self.events[event.seq - 1] = event
+            self.events.replace(event)
 
     def publish(self, written: int) -> None:
         """Show those who follow the events up to the number `written`."""
         self._written = written
         for follower in self._followers:
             follower.wake()
+        self._forget()
 
     @property
     def visible(self) -> int:
         """How many events those who follow may see."""
-        return self._written if self._writer is not None and self._writer.is_awaited else len(self.events)
+        return self._written if self._writer is not None and self._writer.is_awaited else self.events.newest
 
     @property
     def is_followed(self) -> bool:
@@ -107,10 +115,12 @@ class Journal:
         elapsed = self._clock() - self._began
         if since is not None:
             fields["duration"] = elapsed - since
-        seq = len(self.events) + (not kind.live)
+        seq = self.events.newest + (not kind.live)
         event = kind(seq=seq, run=run, wall=self._wall + elapsed, elapsed=elapsed, **fields)
         if not kind.live:
             self.events.append(event)
+            if self._parts:
+                self._parts.note(event)
             if self._writer is not None:
                 self._writer.add(event, payload or {})
         if self._followers:
@@ -120,7 +130,7 @@ class Journal:
     def tell(self, make: Callable[..., Event], **fields: Any) -> None:
         """Hand a live event to those who follow now; `make` is given its number and times with the `fields`."""
         elapsed = self._clock() - self._began
-        event = make(seq=len(self.events), wall=self._wall + elapsed, elapsed=elapsed, **fields)
+        event = make(seq=self.events.newest, wall=self._wall + elapsed, elapsed=elapsed, **fields)
         self._offer(event)
 
     def _offer(self, event: Event) -> None:
@@ -130,7 +140,8 @@ class Journal:
             self._writer.hurry()
 
     def of(self, run: str) -> tuple[Event, ...]:
-        """The recorded events of `run` and of the runs nested in it."""
+        """The recorded events of `run` and of the runs nested in it, without those that were forgotten."""
+        self._forget()
         return tuple(event for event in self.events if belongs(event, run))
 
     def follow(self, run: str = "", *, after: int | None = 0, capacity: int = 256) -> Subscription:
@@ -139,6 +150,21 @@ class Journal:
         Where `after` is `None`, from where the journal stands now, or where it goes on from a store.
         """
         return Subscription(self, run, after, capacity)
+
+    def part(self, run: str, *, of: int) -> AbstractContextManager[object]:
+        """Give a context manager around a run, one of so many that do the same; see `dagflow.kernel.forgetting`."""
+        if of <= MANY:
+            return nullcontext()
+        self._forget()
+        return self._parts.begin(run)
+
+    def adopt(self, run: str, parent: str) -> None:
+        """Take note that a run is nested in another."""
+        if self._parts:
+            self._parts.adopt(run, parent)
+
+    def _forget(self) -> None:
+        self._parts.drop(min([self.visible, *(cursor.position for cursor in self._cursors)]))
 
     async def settle(self) -> None:
         """Wait until every follower has room again."""
@@ -152,11 +178,21 @@ class Journal:
     def attach(self, follower: Subscription) -> None:
         """Hand every new event to `follower` too."""
         self._followers.append(follower)
+        self.hold(follower)
 
     def detach(self, follower: Subscription) -> None:
         """Forget `follower`; a run that waits for it goes on."""
         if follower in self._followers:
             self._followers.remove(follower)
+            self.release(follower)
+
+    def hold(self, cursor: Cursor) -> None:
+        """Keep the events that `cursor` has not read yet."""
+        self._cursors.append(cursor)
+
+    def release(self, cursor: Cursor) -> None:
+        """Keep nothing for `cursor` any more."""
+        self._cursors.remove(cursor)
 
 
 def belongs(event: Event, run: str) -> bool:
@@ -164,7 +200,14 @@ def belongs(event: Event, run: str) -> bool:
     return event.run == run or not run or event.run.startswith(run + "/")
 
 
-class Subscription:
+class Cursor:
+    """How far somebody has read a journal: to the event of number `position`."""
+
+    def __init__(self, position: int = 0) -> None:
+        self.position = position
+
+
+class Subscription(Cursor):
     """An ordered view of a run's events: those recorded before it began, then each as it happens.
 
     Recorded events are read from the journal itself, so that a late follower misses none and sees none twice;
@@ -174,10 +217,10 @@ class Subscription:
     def __init__(self, journal: Journal, run: str, after: int | None, capacity: int) -> None:
         if capacity < 1:
             raise ValueError(f"a stream's buffer must hold at least 1 event, not {capacity}")
+        super().__init__(journal.events.newest if after is None else after)
         self._journal = journal
         self._run = run
         self._from_now = after is None
-        self._position = len(journal.events) if after is None else after
         self._capacity = capacity
         self._live: deque[Event] = deque()
         self._finished = False
@@ -197,12 +240,12 @@ class Subscription:
     @property
     def is_full(self) -> bool:
         """Whether as many events wait as the buffer holds."""
-        return len(self._journal.events) - self._position + len(self._live) >= self._capacity
+        return self._journal.events.newest - self.position + len(self._live) >= self._capacity
 
     def begin(self, count: int) -> None:
         """Take note that the journal begins with `count` events of earlier."""
         if self._from_now:
-            self._position = count
+            self.position = count
 
     def wake(self) -> None:
         """Look again at what there is."""
@@ -251,11 +294,11 @@ class Subscription:
     def _next(self) -> Event | None:
         events = self._journal.events
         while True:
-            if self._live and self._live[0].seq <= self._position:
+            if self._live and self._live[0].seq <= self.position:
                 return self._live.popleft()
-            if self._position >= self._journal.visible:
+            if self.position >= self._journal.visible:
                 return None
-            event = events[self._position]
-            self._position += 1
-            if belongs(event, self._run):
+            self.position += 1
+            event = events.get(self.position)
+            if event is not None and belongs(event, self._run):
                 return event

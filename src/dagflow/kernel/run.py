@@ -183,6 +183,8 @@ class Run:
 
     def _tell_beginning(self, beginning: Beginning) -> None:
         plan, journal = self._program.plan, self.journal
+        if self._parent is not None:
+            journal.adopt(self.id, self._parent.run.id)
         fields: dict[str, Any] = {
             "graph": self._program.name,
             "fingerprint": plan.fingerprint,

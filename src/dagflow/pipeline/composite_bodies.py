@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar, cast
 
 import attrs
 
@@ -18,6 +19,8 @@ from dagflow.pipeline.raising import told_by
 from dagflow.pipeline.steps import Outcome, StepCall
 
 __all__ = ["ChooseBranch", "MapItems", "Reducer", "RepeatBranch", "RunBranches"]
+
+R = TypeVar("R")
 
 Reducer = Callable[[list[Any]], Any]
 """Makes one value of those that several branches or items returned under one name, in declared order."""
@@ -65,10 +68,11 @@ class MapItems:
     async def __call__(self, call: StepCall) -> Outcome:
         """Run what is not recorded yet; an item that does not return a parameter that others do has `None` for it."""
         items = self._items(call)
-        results = await _all(call, self._item, enumerate(items), limit=self.limit)
+        work = partial(self._item, count=len(items))
+        rows = await _all(call, work, enumerate(items), limit=self.limit)
         writes: dict[str, Any] = {}
-        for name in self.branch.compiled.gives:
-            values = [result.get(name) for result in results]
+        for place, name in enumerate(self.branch.compiled.gives):
+            values = [row[place] for row in rows]
             reducer = self.reducers.get(name)
             writes[name] = values if reducer is None else _reduced(call, reducer, name, values)
         return Outcome(writes=writes)
@@ -83,10 +87,11 @@ class MapItems:
             return items
         raise NodeError(f"map {step} is over {self.over!r}, which is a {type(items).__name__} and no list", node=step)
 
-    async def _item(self, call: StepCall, numbered: tuple[int, Any]) -> dict[str, Any]:
+    async def _item(self, call: StepCall, numbered: tuple[int, Any], *, count: int) -> tuple[Any, ...]:
         index, item = numbered
         own = {self.item: item} if self.index is None else {self.item: item, self.index: index}
-        return await self.branch.run(call, f"[{index}]", {"item": index}, own=own)
+        found = await self.branch.run(call, f"[{index}]", {"item": index}, own=own, siblings=count)
+        return tuple([found.get(name) for name in self.branch.compiled.gives])
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -147,10 +152,12 @@ class RepeatBranch:
         raise NodeError(f"{self.until.described} of loop {step} is {_short(value)}, and no true or false", node=step)
 
 
-async def _all(call: StepCall, run: Callable[[StepCall, Any], Any], parts: Any, *, limit: int) -> list[dict[str, Any]]:
+async def _all(
+    call: StepCall, run: Callable[[StepCall, Any], Awaitable[R]], parts: Iterable[Any], *, limit: int
+) -> list[R]:
     """Run parts at once, `limit` of them; raises `NodeError` with all that failed, `Interruption` if any asks."""
 
-    async def one(part: Any) -> Any:
+    async def one(part: Any) -> R | Asked:
         try:
             return await run(call, part)
         except Interruption as interruption:
@@ -161,7 +168,7 @@ async def _all(call: StepCall, run: Callable[[StepCall, Any], Any], parts: Any, 
     except ExceptionGroup as group:
         raise several_failed(call, group.exceptions) from group
     interrupt_if_asked(results)
-    return results
+    return cast("list[R]", results)
 
 
 def _reduced(call: StepCall, reducer: Reducer, name: str, values: list[Any]) -> Any:

@@ -34,11 +34,12 @@ class Branch:
         identity: Mapping[str, Any],
         *,
         own: Mapping[str, Any] | None = None,
+        siblings: int = 1,
     ) -> dict[str, Any]:
         """Run it under `name`, its scope beginning with `own`, and give what it returns.
 
         `identity` tells it from its siblings in the journal: a run that goes on finds it by that, and runs only what is
-        missing. Raises `NodeError` with the path to what failed.
+        missing; `siblings` is how many of them there are. Raises `NodeError` with the path to what failed.
         """
         compiled = self.compiled
         front = PipelineRun(
@@ -47,7 +48,8 @@ class Branch:
         settings = RunSettings(max_steps=None, max_concurrency=compiled.max_concurrency)
         run = Run(attrs.evolve(compiled.program, name=name), front, settings)
         try:
-            await run.execute()
+            with run.journal.part(run.id, of=siblings):
+                await run.execute()
         except RunError as error:
             raise part_failed(call, name, error) from error
         assert run.schedule is not None

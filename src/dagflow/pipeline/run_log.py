@@ -46,7 +46,9 @@ class StepLog:
     """A step: its attempts, the parameters that it read and gave, and the runs inside of it.
 
     `files` are the records of its catalog, under `got` and `put`. `parts` are the branches, items and iterations of a
-    composite, and the runs that a task started.
+    composite, and the runs that a task started. Of a map over more than 1,000 items, the log that comes with a result
+    tells only those parts in which something other than success happened; `left_out` counts the others, which
+    `read_run_log` has.
     """
 
     name: str
@@ -58,6 +60,7 @@ class StepLog:
     metrics: Mapping[str, Any] = attrs.field(factory=dict)
     files: Mapping[str, Any] = attrs.field(factory=dict)
     parts: tuple[PartLog, ...] = ()
+    left_out: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """The log of the step as plain data."""
@@ -71,6 +74,7 @@ class StepLog:
             "metrics": _shown(self.metrics),
             "files": _shown(self.files),
             "parts": [part.to_dict() for part in self.parts],
+            "left_out": self.left_out,
         }
 
 

@@ -13,7 +13,7 @@ from anyio.to_thread import run_sync
 
 from dagflow.errors import CheckpointError
 from dagflow.kernel.cancellation import is_cancellation
-from dagflow.kernel.journal import Journal
+from dagflow.kernel.journal import Cursor, Journal
 from dagflow.pipeline.run_log_fold import RunLogFold
 
 __all__ = ["RUN_LOG", "with_run_log"]
@@ -79,7 +79,7 @@ class RunLogWriter:
         self._outlines = outlines
         self._heading = heading
         self._fold: RunLogFold | None = None
-        self._read = 0
+        self._cursor = Cursor()
 
     async def open(self) -> None:
         """Make the folder."""
@@ -87,6 +87,7 @@ class RunLogWriter:
             await run_sync(lambda: self._path.parent.mkdir(parents=True, exist_ok=True))
         except OSError as error:
             raise self._error(error) from error
+        self._journal.hold(self._cursor)
 
     async def write_now_and_then(self) -> None:
         """Write, for ever, whatever has changed; a failure is left to the last write."""
@@ -99,7 +100,7 @@ class RunLogWriter:
     async def finish(self, failure: BaseException | None) -> None:
         """Write the whole log; where that fails it is told, beside what the run itself failed with."""
         try:
-            await self._write(len(self._journal.events))
+            await self._write(self._journal.events.newest)
         except OSError as error:
             problem = self._error(error)
             if failure is None:
@@ -107,13 +108,13 @@ class RunLogWriter:
             failure.add_note(str(problem))
 
     async def _write(self, upto: int) -> None:
-        if upto <= self._read:
+        if upto <= self._cursor.position:
             return
         if self._fold is None:
             self._fold = RunLogFold(self._outlines, self._heading())
-        for event in self._journal.events[self._read : upto]:
+        for event in self._journal.events.after(self._cursor.position, upto):
             self._fold.feed(event)
-        self._read = upto
+        self._cursor.position = upto
         text = self._fold.finish().to_json()
         await run_sync(self._replace, text)
 

@@ -106,7 +106,15 @@ class _Step:
             metrics=metrics,
             files=self.files,
             parts=tuple(part.finish() for part in self.parts.values()),
+            left_out=self._left_out(),
         )
+
+    def _left_out(self) -> int:
+        """How many parts of a map that is over are not in memory any more."""
+        items = self.inputs.get(self.signature.over)
+        if self.status != "succeeded" or not isinstance(items, (list, tuple)):
+            return 0
+        return len(items) - len(self.parts)
 
 
 @attrs.define(eq=False)

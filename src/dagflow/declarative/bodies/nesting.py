@@ -49,7 +49,7 @@ class MapItems:
         """Run what is not recorded yet; raises what the items that failed raised, `Interruption` where some ask."""
         items = self._items(call)
         try:
-            results = await map_concurrent(partial(self._item, call), enumerate(items), limit=self.limit)
+            results = await map_concurrent(partial(self._item, call, len(items)), enumerate(items), limit=self.limit)
         except ExceptionGroup as group:
             raise _several(call, group.exceptions) from group
         asked = [one for result in results if isinstance(result, Asked) for one in result.interrupts]
@@ -66,13 +66,13 @@ class MapItems:
             node=call.activation.node,
         )
 
-    async def _item(self, call: NodeCall, numbered: tuple[int, Any]) -> Any:
+    async def _item(self, call: NodeCall, count: int, numbered: tuple[int, Any]) -> Any:
         index, item = numbered
         names = {**call.scope.locals, self.name: item}
         if self.index is not None:
             names[self.index] = index
         try:
-            writes = await self.inner.run(call, f"{call.activation.node}[{index}]", names, item)
+            writes = await self.inner.run(call, f"{call.activation.node}[{index}]", names, item, siblings=count)
         except Interruption as interruption:
             return Asked(interruption.interrupts)
         return self.inner.result_of(writes)
