@@ -90,7 +90,7 @@ class AnthropicBackend(HTTPBackend):
         url = base_url or BASE_URL
         key = key_of(api_key, KEY_VARIABLE, needed_by="AnthropicBackend" if url == BASE_URL else None)
         authorization = {"x-api-key": key} if key else {}
-        prices = PriceList(provider="anthropic") if url == BASE_URL else PriceList(url=url)
+        prices = price or (PriceList(provider="anthropic") if url == BASE_URL else PriceList(url=url))
         settings: dict[str, Any] = {"max_tokens": max_tokens}
         if temperature is not None:
             settings["temperature"] = temperature
@@ -100,7 +100,7 @@ class AnthropicBackend(HTTPBackend):
                 model,
                 settings,
                 structured == "json_schema",
-                price or prices,
+                prices,
             ),
             Endpoint(
                 url,
@@ -116,6 +116,7 @@ class AnthropicBackend(HTTPBackend):
                 max_answer_bytes=max_answer_bytes,
             ),
             identity={"adapter": "anthropic", "model": model, "base_url": url, "structured": structured, **settings},
+            prices=prices,
             retry=retry,
             stream=stream,
             repairs=repairs,

@@ -79,7 +79,7 @@ class OpenAIBackend(HTTPBackend):
         url = base_url or BASE_URL
         key = key_of(api_key, KEY_VARIABLE, needed_by="OpenAIBackend" if url == BASE_URL else None)
         authorization = {"authorization": Secret(f"Bearer {key.reveal()}")} if key else {}
-        prices = PriceList(provider="openai") if url == BASE_URL else PriceList(url=url)
+        prices = price or (PriceList(provider="openai") if url == BASE_URL else PriceList(url=url))
         settings: dict[str, Any] = {}
         if temperature is not None:
             settings["temperature"] = temperature
@@ -88,7 +88,7 @@ class OpenAIBackend(HTTPBackend):
             settings["max_completion_tokens" if url == BASE_URL else "max_tokens"] = max_tokens
         settings |= extra or {}
         super().__init__(
-            OpenAICodec(model, settings, structured, price or prices),
+            OpenAICodec(model, settings, structured, prices),
             Endpoint(
                 url,
                 {"content-type": "application/json", **authorization, **(headers or {})},
@@ -98,6 +98,7 @@ class OpenAIBackend(HTTPBackend):
                 max_answer_bytes=max_answer_bytes,
             ),
             identity={"adapter": "openai", "model": model, "base_url": url, "structured": structured, **settings},
+            prices=prices,
             retry=retry,
             stream=stream,
             repairs=repairs,

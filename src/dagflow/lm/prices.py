@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from typing import Any
 
 import attrs
+from anyio.to_thread import run_sync
 
 __all__ = ["Price", "PriceList"]
 
@@ -32,18 +34,21 @@ class Price:
 class PriceList:
     """The list prices of a provider's models, where `genai-prices` is installed (the extra `prices`).
 
-    The provider is given by name, or by the base URL of its interface. The list is read when this is made,
-    because that takes a quarter of a second.
+    The provider is given by name, or by the base URL of its interface.
     """
 
     def __init__(self, *, provider: str | None = None, url: str | None = None) -> None:
         self._whose = {"provider_id": provider, "provider_api_url": url}
         self._library: Any = None
-        if importlib.util.find_spec("genai_prices") is not None:
-            self._library = importlib.import_module("genai_prices")
+        self._is_there = importlib.util.find_spec("genai_prices") is not None
+
+    async def load(self) -> None:
+        """Read the list, unless it was read; in a worker thread, because it takes a quarter of a second."""
+        if self._is_there and self._library is None:
+            self._library = await run_sync(_loaded)
 
     def cost(self, model: str, *, input_tokens: int, cached_tokens: int, output_tokens: int) -> float | None:
-        """The cost of one request in US dollars; `None` for a model that has no price in the list."""
+        """The cost of one request in US dollars; `None` for a model without a price, and before the list is read."""
         if self._library is None:
             return None
         usage = self._library.Usage(
@@ -54,3 +59,10 @@ class PriceList:
         except LookupError:
             return None
         return float(price.total_price)
+
+
+def _loaded() -> Any:
+    library = importlib.import_module("genai_prices")
+    # The data itself is imported where it is first asked for.
+    importlib.import_module("genai_prices.data_snapshot").get_snapshot()
+    return library

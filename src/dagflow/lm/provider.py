@@ -19,6 +19,7 @@ from dagflow.kernel.retry import with_retries
 from dagflow.lm.base import BaseLM, is_retriable
 from dagflow.lm.billing import Bill, billed
 from dagflow.lm.http import Endpoint, Reply
+from dagflow.lm.prices import Price, PriceList
 from dagflow.lm.protocol import LMRequest, LMResponse
 from dagflow.types import Retry, Usage
 
@@ -72,6 +73,7 @@ class HTTPBackend(BaseLM):
         endpoint: Endpoint,
         *,
         identity: Mapping[str, Any],
+        prices: Price | PriceList,
         retry: Retry | None,
         stream: bool | None,
         repairs: int,
@@ -80,6 +82,7 @@ class HTTPBackend(BaseLM):
         self._codec = codec
         self._endpoint = endpoint
         self._identity = identity
+        self._prices = prices
         self._retry = retry
         self._stream = stream
 
@@ -111,6 +114,8 @@ class HTTPBackend(BaseLM):
 
         Raises `LMError`. Cancelled, it closes its connection.
         """
+        if isinstance(self._prices, PriceList):
+            await self._prices.load()
         return await with_retries(self._retry, lambda: self._attempt(request), worth=is_retriable)
 
     async def _attempt(self, request: LMRequest) -> LMResponse:
