@@ -54,3 +54,19 @@ def deaf(log: str, seconds: float) -> None:
 def double(x: int) -> int:
     assert not cancelled()
     return 2 * x
+
+
+def fail_once(log: str) -> str:
+    path = Path(log)
+    if not path.exists():
+        path.write_text("failed")
+        raise OSError("a moment ago")
+    return "at last"
+
+
+def die_once(log: str) -> str:
+    path = Path(log)
+    if not path.exists():
+        path.write_text("died")
+        os._exit(3)
+    return "at last"

@@ -16,9 +16,11 @@ import pytest
 from distributed import Client, LocalCluster
 
 from dagflow import Secret
+from dagflow.errors import NodeError
 from dagflow.executors.dask import DaskError, DaskExecutor, cancelled, run_on_dask
 from dagflow.pipeline.pipeline import Pipeline
 from dagflow.pipeline.tasks import PythonTask
+from dagflow.types import Retry
 from executors import cluster_functions
 
 pytestmark = pytest.mark.slow
@@ -167,6 +169,61 @@ async def test_a_pipeline_runs_its_functions_on_the_cluster(cluster: LocalCluste
         result = await pipeline.execute(parameters={"x": 4}, executor=DaskExecutor(given))
         assert (8, os.getpid()) == (result.parameters["x"], result.parameters["here"])
         assert os.getpid() != result.parameters["there"]
+
+
+async def test_a_task_on_the_cluster_is_tried_again(client: Client, tmp_path: Path) -> None:
+    """Retries are the pipeline's: the run log has both attempts, the first with its traceback on the worker."""
+    task = PythonTask(cluster_functions.fail_once, returns=["said"], retry=Retry(attempts=2, delay=0))
+    result = await Pipeline([task]).execute(parameters={"log": str(tmp_path / "log")}, executor=DaskExecutor(client))
+    assert "at last" == result.parameters["said"]
+    first, second = result.log.steps[0].attempts
+    assert ("failed", "OSError: a moment ago", "succeeded") == (first.status, first.error, second.status)
+    assert "on a worker of Dask" in first.traceback
+    assert "in fail_once" in first.traceback
+
+
+async def test_overrides_reach_the_scheduler(client: Client, tmp_path: Path) -> None:
+    """What a task says to the executor is passed on, as it is to try again by itself; what there is not is told."""
+    task = PythonTask(cluster_functions.fail_once, returns=["said"], overrides={"dask": {"retries": 1, "priority": 5}})
+    result = await Pipeline([task]).execute(parameters={"log": str(tmp_path / "log")}, executor=DaskExecutor(client))
+    assert "at last" == result.parameters["said"]
+    assert 1 == len(result.log.steps[0].attempts)
+    task = PythonTask(cluster_functions.where, overrides={"dask": {"resource": {"GPU": 1}}})
+    with pytest.raises(DaskError, match="the option 'resource', which there is not; did you mean 'resources'?"):
+        await Pipeline([task]).execute(executor=DaskExecutor(client))
+
+
+async def test_a_pipeline_that_is_left_ends_its_function_on_the_cluster(client: Client, tmp_path: Path) -> None:
+    """Leaving the stream of a run gives up what runs on the cluster, which has ended once the block is left."""
+    log = tmp_path / "log"
+    pipeline = Pipeline([PythonTask(cluster_functions.until_unwanted, returns=["said"])])
+    async with pipeline.stream(parameters={"log": str(log)}, executor=DaskExecutor(client, grace=20)) as events:
+        async for _ in events:
+            await begun(log)
+            break
+    assert "ended" == log.read_text()
+
+
+async def test_a_timeout_of_a_task_holds_on_the_cluster(client: Client, tmp_path: Path) -> None:
+    """A sync function with a timeout may run there if it may run in a process: it is given up in time."""
+    log = tmp_path / "log"
+    task = PythonTask(cluster_functions.until_unwanted, timeout=1, offload="process")
+    with pytest.raises(NodeError, match="it passed its timeout of 1 s"):
+        await Pipeline([task]).execute(parameters={"log": str(log)}, executor=DaskExecutor(client, grace=20))
+    assert "ended" == log.read_text()
+
+
+@pytest.mark.filterwarnings("ignore")  # of Dask's own, in its threads, about the worker that died
+async def test_a_lost_worker_is_a_failed_attempt(client: Client, tmp_path: Path) -> None:
+    """A task whose worker died is tried again as its policy says, on the next worker."""
+    task = PythonTask(cluster_functions.die_once, returns=["said"], retry=Retry(attempts=2, delay=0))
+    with anyio.fail_after(60):
+        result = await Pipeline([task]).execute(
+            parameters={"log": str(tmp_path / "log")}, executor=DaskExecutor(client)
+        )
+    first, second = result.log.steps[0].attempts
+    assert ("failed", "succeeded", "at last") == (first.status, second.status, result.parameters["said"])
+    assert "was lost with its workers" in first.error
 
 
 @pytest.mark.filterwarnings("ignore")  # of Dask's own, in its threads, about the worker that died

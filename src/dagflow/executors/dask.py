@@ -16,6 +16,7 @@ from anyio.lowlevel import current_token
 from anyio.to_thread import run_sync
 
 from dagflow.core.importable import is_async, refusal
+from dagflow.core.structure import nearest
 from dagflow.errors import DagflowError, describe, name_of
 from dagflow.kernel.context import run_resource
 
@@ -41,6 +42,10 @@ GATHERING: Final = 0.5
 """Seconds between two looks at whether a result that is being fetched is still wanted."""
 
 
+OPTIONS: Final = ("allow_other_workers", "priority", "resources", "retries", "workers")
+"""What a task may say of how it is scheduled, as `Client.submit` takes it."""
+
+
 class DaskError(DagflowError):
     """Raised when a cluster cannot be reached, loses a function's worker, or cannot be given or give back its values.
 
@@ -55,16 +60,19 @@ async def run_on_dask(
     *,
     timeout: float | None = None,
     grace: float = 1.0,
+    options: Mapping[str, Any] | None = None,
 ) -> Any:
     """Call a sync function with keyword `arguments` on a worker of a cluster, and give what it returns.
 
     `client` is a synchronous `distributed.Client`, or the address of a scheduler, for which a client is made and closed
     again. The function is sent by name: the workers must be able to import its module. Called twice, it runs twice.
+    `options` are those of `Client.submit` that say where and when it runs: `workers`, `allow_other_workers`,
+    `resources`, `priority`, `retries`.
 
-    Raises what the function raises, with its traceback on the worker as a note. Raises `DaskError` when the function
-    or its arguments cannot be sent, the scheduler cannot be reached, or workers die while they run the function: Dask
-    tries it again on another, as often as `distributed.scheduler.allowed-failures` says. `TimeoutError` after `timeout`
-    seconds, which count from here and so include the time in the cluster's queue.
+    Raises what the function raises, with its traceback on the worker as a note. Raises `DaskError` when the function,
+    its arguments or an option cannot be sent, the scheduler cannot be reached, or workers die while they run the
+    function: Dask tries it again on another, as often as `distributed.scheduler.allowed-failures` says. `TimeoutError`
+    after `timeout` seconds, which count from here and so include the time in the cluster's queue.
 
     Cancelled, or timed out, it gives the call up: what is still queued never runs, and a function that runs is told
     through `cancelled()`, and has `grace` seconds to end. One that does not ask runs on to its end, because no thread
@@ -73,13 +81,32 @@ async def run_on_dask(
     name = name_of(function)
     if reason := refusal(function):
         raise DaskError(f"{name} cannot run on Dask: {reason}")
+    submitted = _Submission(function, dict(arguments or {}), _checked(options or {}, name), grace)
     async with _opened(client) as opened:
         if timeout is None:
-            return await _call(opened, function, arguments or {}, grace)
+            return await _call(opened, submitted)
         with anyio.move_on_after(timeout) as scope:
-            return await _call(opened, function, arguments or {}, grace)
+            return await _call(opened, submitted)
         assert scope.cancelled_caught
         raise TimeoutError(f"{name} passed its timeout of {timeout:g} s on Dask")
+
+
+@attrs.frozen
+class _Submission:
+    """A function with all that it is called with, and how."""
+
+    function: Callable[..., Any]
+    arguments: dict[str, Any] = attrs.field(repr=False)
+    options: dict[str, Any]
+    grace: float
+
+
+def _checked(options: Mapping[str, Any], name: str) -> dict[str, Any]:
+    for option in options:
+        if option not in OPTIONS:
+            near = nearest(option, OPTIONS) or f"; there is {', '.join(OPTIONS)}"
+            raise DaskError(f"{name} cannot run on Dask with the option {option!r}, which there is not{near}")
+    return dict(options)
 
 
 class Work(Protocol):
@@ -96,6 +123,11 @@ class Work(Protocol):
         ...
 
     @property
+    def options(self) -> Mapping[str, Any]:
+        """What the task says to this executor, in its `overrides`."""
+        ...
+
+    @property
     def here(self) -> Callable[[], Any]:
         """Does the work in this process."""
         ...
@@ -107,7 +139,8 @@ class DaskExecutor:
 
     `client` is a synchronous `distributed.Client`, which the caller keeps open, or the address of a scheduler: then
     each run opens a client of its own, and closes it at its end. Async functions, generators, commands and notebooks
-    wait more than they compute, and stay in this process.
+    wait more than they compute, and stay in this process. A task's `overrides={"dask": {...}}` are the options of
+    `run_on_dask`.
     """
 
     service_name: ClassVar[str] = "dask"
@@ -126,7 +159,7 @@ class DaskExecutor:
         client = self.client
         if isinstance(client, str):
             client = await run_resource(("dagflow.executors.dask", client), partial(_opened, client)) or client
-        return await run_on_dask(client, work.function, work.arguments, grace=self.grace)
+        return await run_on_dask(client, work.function, work.arguments, grace=self.grace, options=work.options)
 
 
 @asynccontextmanager
@@ -154,9 +187,11 @@ async def _connect(address: str) -> Client:
         raise DaskError(f"there is no scheduler of Dask at {address}: {describe(error)}") from error
 
 
-async def _call(client: Client, function: Callable[..., Any], arguments: Mapping[str, Any], grace: float) -> Any:
-    name, flag = name_of(function), f"dagflow-{uuid4().hex}"
-    submit = partial(client.submit, call, function, dict(arguments), flag, key=f"{name}-{flag}", pure=False)
+async def _call(client: Client, given: _Submission) -> Any:
+    name, flag = name_of(given.function), f"dagflow-{uuid4().hex}"
+    submit = partial(
+        client.submit, call, given.function, given.arguments, flag, key=f"{name}-{flag}", pure=False, **given.options
+    )
     try:
         future: Any = await run_sync(submit)
     except Exception as error:
@@ -168,7 +203,7 @@ async def _call(client: Client, function: Callable[..., Any], arguments: Mapping
         return await _outcome(future, name)
     except BaseException:
         with anyio.CancelScope(shield=True):
-            await _give_up(client, future, flag, grace)
+            await _give_up(client, future, flag, given.grace)
         raise
     finally:
         future.release()
