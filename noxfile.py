@@ -31,6 +31,7 @@ RIVALS = [
     "openai>=3.0",
     "anthropic>=2.0",
     "pydantic-ai-slim[openai,anthropic]>=2.60",
+    "prefect>=3.9",
 ]
 
 nox.needs_version = ">=2024.3.2"
@@ -96,7 +97,7 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure side by side with rivals and write benchmarks/RESULTS.md; `-- --short` for a quick look."""
-    session.install(".[trio,redis,yaml,web,cli,testing]", *RIVALS)
+    session.install(".[trio,redis,yaml,web,cli,dask,testing]", *RIVALS)
     session.run("python", "-m", "benchmarks", *session.posargs)
 
 

@@ -68,11 +68,10 @@ class MapItems:
     async def __call__(self, call: StepCall) -> Outcome:
         """Run what is not recorded yet; an item that does not return a parameter that others do has `None` for it."""
         items = self._items(call)
-        work = partial(self._item, count=len(items))
-        rows = await _all(call, work, enumerate(items), limit=self.limit)
+        found: dict[str, list[Any]] = {name: [None] * len(items) for name in self.branch.compiled.gives}
+        await _all(call, partial(self._item, found), enumerate(items), limit=self.limit)
         writes: dict[str, Any] = {}
-        for place, name in enumerate(self.branch.compiled.gives):
-            values = [row[place] for row in rows]
+        for name, values in found.items():
             reducer = self.reducers.get(name)
             writes[name] = values if reducer is None else _reduced(call, reducer, name, values)
         return Outcome(writes=writes)
@@ -87,11 +86,13 @@ class MapItems:
             return items
         raise NodeError(f"map {step} is over {self.over!r}, which is a {type(items).__name__} and no list", node=step)
 
-    async def _item(self, call: StepCall, numbered: tuple[int, Any], *, count: int) -> tuple[Any, ...]:
+    async def _item(self, found: dict[str, list[Any]], call: StepCall, numbered: tuple[int, Any]) -> None:
         index, item = numbered
         own = {self.item: item} if self.index is None else {self.item: item, self.index: index}
-        found = await self.branch.run(call, f"[{index}]", {"item": index}, own=own, siblings=count)
-        return tuple([found.get(name) for name in self.branch.compiled.gives])
+        count = len(call.scope[self.over])
+        returned = await self.branch.run(call, f"[{index}]", {"item": index}, own=own, siblings=count)
+        for name, value in returned.items():
+            found[name][index] = value
 
 
 @attrs.frozen(eq=False, kw_only=True)
