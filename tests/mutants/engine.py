@@ -106,8 +106,8 @@ MUTANTS = {
     "replay": Mutant(
         "a late follower misses nothing",
         "kernel/journal.py",
-        "if after is None else after\n",
-        "if after is None else after + (after > 0)\n",
+        "if after is None else after)\n",
+        "if after is None else after + (after > 0))\n",
         "tests/kernel/test_journal.py",
     ),
     "lent-permit": Mutant(
@@ -176,8 +176,8 @@ MUTANTS = {
     "seen-late": Mutant(
         "an event is seen once it is in the store",
         "kernel/journal.py",
-        "return self._written if self._writer is not None and self._writer.is_awaited else len(self.events)",
-        "return len(self.events)",
+        "return self._written if self._writer is not None and self._writer.is_awaited else self.events.newest",
+        "return self.events.newest",
         "tests/durable/test_durable_streams.py -k once_it_is_in_the_store",
     ),
     "recorded-dependency": Mutant(
