@@ -27,6 +27,7 @@ LIBRARIES = (
     ),
     "langgraph",
     *("langgraph-checkpoint-sqlite", "pydantic-graph", "openai", "anthropic", "pydantic-ai-slim"),
+    *("prefect", "distributed"),
 )
 
 
