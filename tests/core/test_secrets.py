@@ -3,6 +3,7 @@
 import copy
 import json
 import pickle
+from urllib.parse import quote
 
 import pytest
 
@@ -35,17 +36,24 @@ def test_secrets_are_equal_by_value() -> None:
     assert Secret(KEY) != KEY
 
 
-@pytest.mark.parametrize("written", [KEY, json.dumps(KEY), json.dumps(KEY, ensure_ascii=False)])
+@pytest.mark.parametrize("written", [KEY, json.dumps(KEY), json.dumps(KEY, ensure_ascii=False), quote(KEY, safe="")])
 def test_a_secret_is_masked_in_each_of_its_forms(written: str) -> None:
-    """A secret is found as it is and escaped for JSON."""
+    """A secret is found as it is, and escaped for JSON and for a URL."""
     masked = mask(f"wrong key {written}!", [Secret(KEY)])
     assert "canary" not in masked
     assert MASK in masked
 
 
-def test_a_secret_is_masked_in_a_url() -> None:
-    """A secret is found escaped for a URL."""
-    assert f"/?key={MASK}&x=1" == mask("/?key=a%2Fb%2Bc%3D&x=1", ["a/b+c="])
+def test_each_line_of_a_secret_is_masked() -> None:
+    """A key of several lines is masked where its lines stand apart, or indented; lines too short to tell are not."""
+    key = "-----BEGIN KEY-----\n    canary+1/x\nAB==\n-----END KEY-----\n"
+    assert MASK == mask(key, [key])
+    assert f"{MASK}, {MASK} and AB==" == mask("canary+1/x, -----END KEY----- and AB==", [key])
+
+
+def test_a_secret_may_be_any_text() -> None:
+    """What cannot be encoded, a lone surrogate, hinders nobody."""
+    assert f"a {MASK}" == mask("a key-\ud800", ["key-\ud800"])
 
 
 def test_the_longest_secret_is_masked_first() -> None:

@@ -7,31 +7,22 @@ makes of the whole text (the tests compare the two over random texts and cuts).
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from typing import Final
-from urllib.parse import quote
 
-from dagflow.core.secrets import MASK, Secret
+from dagflow.core.secrets import MASK, Secret, forms_of
 
 __all__ = ["MaskedStream", "Masker"]
 
 _MASK: Final = MASK.encode()
-_SHORTEST: Final = 4  # as in core.secrets: masking every "a" would hide the text and not the secret
-_SHORTEST_LINE: Final = 8
 
 
 class Masker:
-    """Masks secrets in UTF-8: as they are, escaped for JSON and for a URL, and line by line where they have several.
-
-    Of a secret of several lines each one that is at least 8 characters long is masked on its own too: output is read
-    line by line, and a key in PEM may stand indented.
-    """
+    """Masks secrets in UTF-8, in all of their forms (`core.secrets.forms_of`)."""
 
     def __init__(self, secrets: Iterable[str | Secret] = ()) -> None:
-        forms = {form for secret in secrets for form in _forms(secret)}
-        # The longest first: one secret may hold another.
+        forms = {form.encode(errors="surrogatepass") for form in forms_of(secrets)}
         self.forms: tuple[bytes, ...] = tuple(sorted(forms, key=len, reverse=True))
         self._pattern = re.compile(b"|".join(map(re.escape, self.forms)))
         first = b"".join(re.escape(form[:1]) for form in self.forms)
@@ -101,18 +92,3 @@ class MaskedStream:
         """Give what was kept, at the end of the stream."""
         kept, self._kept = self._kept, b""
         return self._masker.mask(kept)
-
-
-def _forms(secret: str | Secret) -> set[bytes]:
-    value = secret.reveal() if isinstance(secret, Secret) else secret
-    texts = {value} | {line for line in map(str.strip, value.splitlines()) if len(line) >= _SHORTEST_LINE}
-    return {
-        form.encode(errors="surrogatepass")
-        for text in texts
-        if len(text) >= _SHORTEST
-        for form in (text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], _quoted(text))
-    }
-
-
-def _quoted(text: str) -> str:
-    return quote(text, safe="", errors="surrogatepass")

@@ -10,7 +10,7 @@ from pathlib import Path
 from anyio.from_thread import check_cancelled
 from anyio.to_thread import run_sync
 
-from dagflow.catalog.layout import Layout, folder_name
+from dagflow.catalog.layout import Layout, run_folder
 from dagflow.catalog.spec import CatalogFile, Place
 
 __all__ = ["FileCatalog"]
@@ -39,7 +39,7 @@ class FileCatalog:
 
     def run_folder(self, run_id: str) -> Path:
         """Name the folder of a run, which holds its view; other files about the run may be kept there, too."""
-        return self.root / "runs" / folder_name(run_id)
+        return self.root / "runs" / run_folder(run_id)
 
     async def put(self, patterns: Sequence[str], folder: Folder, place: Place) -> tuple[CatalogFile, ...]:
         """Keep the files of a working folder that globs match; a file of the run with the same path is replaced.

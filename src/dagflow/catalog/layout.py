@@ -12,13 +12,11 @@ are those that it put itself: one that goes on under its id finds them again.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
-from urllib.parse import quote
 
 from dagflow.catalog.folders import Escapes, NotAFile, below, open_file, open_folder
 from dagflow.catalog.index import Indexes
@@ -35,12 +33,11 @@ from dagflow.catalog.objects import (
 from dagflow.catalog.patterns import Pattern, check_path, parse_pattern
 from dagflow.catalog.spec import CatalogError, CatalogFile, Place, task_name
 from dagflow.catalog.walking import find
+from dagflow.core.folder_names import folder_name
 from dagflow.core.structure import nearest
 
-__all__ = ["Layout", "folder_name"]
+__all__ = ["Layout", "run_folder"]
 
-_SAFE: Final = " !$&'()+,-.=@^_{}"
-_LONGEST_NAME: Final = 200
 _MOST_SUGGESTED_FROM: Final = 500
 
 
@@ -93,7 +90,7 @@ class Layout:
         """Add files to the view and the index of a run."""
         with (
             _translated(task, f"the index of run {run_id}"),
-            below(root, ["runs", folder_name(run_id)], create=True) as run,
+            below(root, ["runs", run_folder(run_id)], create=True) as run,
             self._indexes.locked(run, run_id, self._check) as index,
         ):
             if index.is_new:
@@ -151,7 +148,7 @@ class Layout:
     def _known(self, run_id: str, task: str = "") -> Mapping[str, CatalogFile]:
         with _translated(task, f"the index of run {run_id}"):
             try:
-                with open_folder(self.path) as root, below(root, ["runs", folder_name(run_id)]) as run:
+                with open_folder(self.path) as root, below(root, ["runs", run_folder(run_id)]) as run:
                     return self._indexes.read(run, run_id)
             except FileNotFoundError:
                 return {}
@@ -165,18 +162,11 @@ class Layout:
             yield root
 
 
-def folder_name(run_id: str) -> str:
-    """Make a name for the folder of a run out of its id, which may be any text; two runs never have the same."""
+def run_folder(run_id: str) -> str:
+    """Name the folder of a run; two runs never have the same."""
     if not run_id:
         raise CatalogError("the id of a run is empty, so no files can be kept for it")
-    name = quote(run_id, safe=_SAFE, errors="surrogatepass")
-    if name.startswith("."):
-        name = f"%2E{name[1:]}"
-    if len(name) <= _LONGEST_NAME:
-        return name
-    # In a quoted name a % stands before two digits, so no short id has such a name.
-    digest = hashlib.sha256(run_id.encode(errors="surrogatepass")).hexdigest()
-    return f"{name[:100]}%-{digest}"
+    return folder_name(run_id)
 
 
 def _parsed(globs: Iterable[str], task: str) -> list[Pattern]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, NoReturn
 from urllib.parse import quote
 
-__all__ = ["MASK", "Secret", "mask", "mask_keys"]
+__all__ = ["MASK", "Mask", "Secret", "forms_of", "mask", "mask_keys"]
 
 MASK: Final = "<secret>"
 
@@ -26,7 +26,8 @@ _KEY_SHAPES: Final = re.compile(
     re.VERBOSE,
 )
 
-_SHORTEST = 4  # masking every "a" would hide the text and not the secret
+_SHORTEST: Final = 4  # masking every "a" would hide the text and not the secret
+_SHORTEST_LINE: Final = 8
 
 
 class Secret:
@@ -63,22 +64,48 @@ class Secret:
         raise TypeError("a secret cannot be pickled; give it to the other process through its environment")
 
 
+def forms_of(secrets: Iterable[str | Secret]) -> tuple[str, ...]:
+    """Give the texts to mask, the longest first: one secret may hold another.
+
+    They are each secret as it is, escaped for JSON and for a URL; and of one of several lines each line that is at
+    least 8 characters long: output is read line by line, and a key in PEM may stand indented.
+    """
+    values = [secret.reveal() if isinstance(secret, Secret) else secret for secret in secrets]
+    lines = [line for value in values for line in map(str.strip, value.splitlines()) if len(line) >= _SHORTEST_LINE]
+    found = {form for text in (*values, *lines) if len(text) >= _SHORTEST for form in _written(text)}
+    return tuple(sorted(found, key=len, reverse=True))
+
+
+def _written(text: str) -> Iterator[str]:
+    yield text
+    yield json.dumps(text)[1:-1]
+    yield json.dumps(text, ensure_ascii=False)[1:-1]
+    yield quote(text, safe="", errors="surrogatepass")
+
+
 def mask(text: str, secrets: Iterable[str | Secret]) -> str:
-    """Replace every secret in a text, also where it stands escaped for JSON or for a URL."""
-    forms: set[str] = set()
-    for secret in secrets:
-        value = secret.reveal() if isinstance(secret, Secret) else secret
-        if len(value) >= _SHORTEST:
-            forms |= {
-                value,
-                json.dumps(value)[1:-1],
-                json.dumps(value, ensure_ascii=False)[1:-1],
-                quote(value, safe=""),
-            }
-    if not forms:
-        return text
-    # The longest first: one secret may hold another. All at once: the mask itself is not searched.
-    return re.sub("|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True)), MASK, text)
+    """Replace every secret in a text, in all of its forms (`forms_of`)."""
+    return Mask(secrets)(text)
+
+
+class Mask:
+    """Replaces secrets in texts, again and again."""
+
+    def __init__(self, secrets: Iterable[str | Secret] = ()) -> None:
+        self._forms = forms_of(secrets)
+        # All at once: the mask itself is not searched.
+        self._pattern = re.compile("|".join(map(re.escape, self._forms)))
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to hide."""
+        return bool(self._forms)
+
+    def __repr__(self) -> str:
+        return f"<Mask of {len(self._forms)} texts>"
+
+    def __call__(self, text: str) -> str:
+        """Give a text with every secret replaced."""
+        return self._pattern.sub(MASK, text) if self._forms else text
 
 
 def mask_keys(text: str) -> str:

@@ -6,40 +6,22 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-from dagflow.core.secrets import Secret, mask
+from dagflow.core.secrets import Mask, Secret
 from dagflow.errors import DagflowError, NodeError
 
 __all__ = ["Masking"]
-
-SHORTEST_LINE = 8
-"""Characters of a line that is hidden on its own, because output is read line by line: of a key in PEM, say."""
 
 
 class Masking:
     """Hides known secrets. Without any, everything is passed on as it is."""
 
     def __init__(self, secrets: Iterable[Secret] = ()) -> None:
-        found: set[str] = set()
-        for secret in secrets:
-            value = secret.reveal()
-            found.add(value)
-            found.update(line for line in value.splitlines() if len(line) >= SHORTEST_LINE)
-        self._secrets = tuple(found)
-
-    def __bool__(self) -> bool:
-        """Whether there is anything to hide."""
-        return bool(self._secrets)
-
-    def __repr__(self) -> str:
-        return f"<Masking of {len(self._secrets)} texts>"
-
-    def text(self, text: str) -> str:
-        """Hide secrets in a text."""
-        return mask(text, self._secrets) if self._secrets else text
+        self.text: Mask = Mask(secrets)
+        """Hides secrets in a text."""
 
     def value(self, value: Any) -> Any:
         """Hide secrets in the texts of a value of JSON, and of tuples; anything else is passed on as it is."""
-        if not self._secrets:
+        if not self.text:
             return value
         if isinstance(value, str):
             return self.text(value) if type(value) is str else value
@@ -51,7 +33,7 @@ class Masking:
 
     def error(self, error: Exception) -> Exception:
         """Hide secrets in an exception and in all that it tells of: itself where that can be done, else a stand-in."""
-        if not self._secrets:
+        if not self.text:
             return error
         for part in _parts(error):
             self._hide_in(part)
