@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import anyio
@@ -64,6 +66,36 @@ def test_two_branches_of_half_a_second_take_half_a_second(backend: str) -> None:
 
     assert 0.5 == pytest.approx(run_virtual(mapped, 6, backend=backend))
     assert 1.5 == pytest.approx(run_virtual(mapped, 2, backend=backend))
+
+
+async def test_branches_and_items_are_under_way_at_once() -> None:
+    """Every branch, nested branch and item of a map has begun before any of them ends; sync functions, too."""
+    begun: list[str] = []
+    all_begun = anyio.Event()
+    barrier = threading.Barrier(2)
+
+    async def meet(item: str) -> str:
+        begun.append(item)
+        if len(begun) == 6:
+            all_begun.set()
+        await all_begun.wait()
+        return item
+
+    def branch(item: str) -> PythonTask:
+        return PythonTask(partial(meet, item), name=item, returns=[item])
+
+    def sync() -> None:
+        barrier.wait(20)
+
+    inner = Parallel({"deep": branch("deep"), "deeper": branch("deeper")})
+    mapped = Map("items", PythonTask(meet, returns=["met"]))
+    threads = {"one": PythonTask(sync), "two": PythonTask(sync)}
+    at_once = Parallel({"left": branch("left"), "right": Pipeline([inner]), "items": mapped})
+    pipeline = Pipeline([at_once, Parallel(threads, name="threads")])
+    with anyio.fail_after(20):
+        result = await pipeline.execute(parameters={"items": ["a", "b", "c"]})
+    assert ["a", "b", "c"] == result.parameters["met"]
+    assert {"left", "deep", "deeper", "a", "b", "c"} == set(begun)
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
@@ -251,6 +283,27 @@ async def test_a_map_over_items_of_any_characters() -> None:
     each = PythonTask(lambda item: item, name="each", returns=["same"])
     result = await Pipeline([Map("items", each)]).execute(parameters={"items": items})
     assert items == result.parameters["same"]
+
+
+@pytest.mark.slow
+@pytest.mark.one_backend("it takes long, and smaller maps run on both")
+async def test_a_map_over_a_hundred_thousand_items() -> None:
+    """However many items there are, each is run once, no more than `max_concurrency` at once, and joined in order."""
+    working, most, ran = 0, 0, 0
+
+    async def double(item: int) -> int:
+        nonlocal working, most, ran
+        working, ran = working + 1, ran + 1
+        most = max(most, working)
+        await anyio.lowlevel.checkpoint()
+        working -= 1
+        return 2 * item
+
+    pipeline = Pipeline([Map("items", PythonTask(double, returns=["doubled"]), max_concurrency=64)])
+    result = await pipeline.execute(parameters={"items": list(range(100_000))})
+    assert list(range(0, 200_000, 2)) == result.parameters["doubled"]
+    assert 100_000 == ran
+    assert 1 < most <= 64
 
 
 async def test_a_map_reduces() -> None:

@@ -2,53 +2,87 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import anyio
-import anyio.lowlevel
 import pytest
 
+from dagflow.capture import Capture
+from dagflow.events import Printed
+from dagflow.kernel.thread import Thread
 from dagflow.pipeline.asynchronous import AsyncPipeline, AsyncPipelineContext
 from dagflow.pipeline.composites import Map, Parallel
 from dagflow.pipeline.executors import AsyncLocalExecutor, LocalExecutor, TaskWork
 from dagflow.pipeline.pipeline import Pipeline
+from dagflow.pipeline.run_log_fold import read_run_log
 from dagflow.pipeline.task_types import AsyncPythonTaskType
 from dagflow.pipeline.tasks import AsyncPythonTask, PythonTask, ShellTask
 from dagflow.store.memory import MemoryStore
 
 
+class Meeting:
+    """Lets those who come wait until all are there, so that they are known to be under way at once."""
+
+    def __init__(self, size: int) -> None:
+        self._missing = size
+        self._complete = anyio.Event()
+
+    async def come(self) -> None:
+        self._missing -= 1
+        if not self._missing:
+            self._complete.set()
+        with anyio.fail_after(20):
+            await self._complete.wait()
+
+
 async def test_three_executions_at_once_never_mix(tmp_path: Path) -> None:
-    """Parameters, results, logs and records of three executions of one pipeline are their own."""
+    """Parameters, results, logs, records and output of three executions of one pipeline are their own."""
+    meeting, logger = Meeting(9), logging.getLogger("work")
 
     async def mark(item: int, who: str) -> str:
-        await anyio.lowlevel.checkpoint()
+        await meeting.come()
+        print(f"{who} prints {item}")
+        logger.warning("%s logs %d", who, item)
         return f"{who} {item}"
 
     def gather(marked: list[str], who: str) -> str:
+        print(f"{who} gathers")
         return f"{who}: {', '.join(marked)}"
 
     pipeline = Pipeline(
         [Map("items", PythonTask(mark, returns=["marked"])), Parallel({"a": PythonTask(gather, returns=["all"])})]
     )
     store, results = MemoryStore(), {}
+    told: dict[str, list[str]] = {}
 
     async def run(who: str) -> None:
-        results[who] = await pipeline.execute(
-            parameters={"items": [1, 2, 3], "who": who}, store=store, run_id=who, run_folder=tmp_path / who
-        )
+        async with pipeline.stream(
+            parameters={"items": [1, 2, 3], "who": who},
+            store=store,
+            run_id=who,
+            run_folder=tmp_path / who,
+            capture=Capture(prints=True),
+        ) as events:
+            told[who] = sorted([event.text async for event in events if isinstance(event, Printed)])
+        results[who] = events.result
 
     async with anyio.create_task_group() as group:
         for who in ("a", "b", "c"):
             group.start_soon(run, who)
     for who, result in results.items():
         assert f"{who}: {who} 1, {who} 2, {who} 3" == result.parameters["all"]
-        assert who == result.log.run_id
-        others = {"a", "b", "c"} - {who}
-        text = (tmp_path / who / "run_log.json").read_text()
-        assert not any(f"{other} 1" in text for other in others)
+        assert who == result.log.run_id == (await read_run_log(store, who)).parameters["who"]
+        logged = [f"WARNING work: {who} logs {n}" for n in (1, 2, 3)]
+        assert sorted([*(f"{who} prints {n}" for n in (1, 2, 3)), *logged, f"{who} gathers"]) == told[who]
+        kept = "".join(path.read_text() for path in (tmp_path / who / "output").rglob("*") if path.is_file())
+        assert told[who] == sorted(kept.splitlines())
+        record = repr(await Thread(who, store).events()) + (tmp_path / who / "run_log.json").read_text()
+        assert f"{who} 1" in record
+        assert not any(f"{other} 1" in record for other in {"a", "b", "c"} - {who})
 
 
 @pytest.mark.slow

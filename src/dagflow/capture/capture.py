@@ -78,6 +78,10 @@ class Capture:
         self._prints = prints
         self._maskers: dict[frozenset[str | Secret], Masker] = {}
 
+    def kept_in(self, folder_of: Callable[[str], str | os.PathLike[str]] | None) -> Capture:
+        """Give a capture that keeps outputs in these folders, where this one keeps them nowhere."""
+        return self if self._folder_of is not None else Capture(folder_of, prints=self._prints)
+
     def file(self, place: Place) -> Path | None:
         """Name the file that keeps the output of an attempt, if it has any; `None` without `folder_of`."""
         if self._folder_of is None:

@@ -39,11 +39,13 @@ def _read_yaml(text: str, file: str) -> Any:
 def completed(services: Services) -> Services:
     """Add the service that every run has: what tasks print is captured.
 
-    It is kept in the run's folder, or in that of the catalog, where there is one.
+    It is kept in the run's folder, or in that of the catalog, where there is one, unless the run is given a capture
+    that keeps it elsewhere.
     """
-    if services.capture is not None:
-        return services
-    return attrs.evolve(services, capture=Capture(_folder_of(services)))
+    capture = Capture() if services.capture is None else services.capture
+    if isinstance(capture, Capture):
+        capture = capture.kept_in(_folder_of(services))
+    return attrs.evolve(services, capture=capture)
 
 
 def notebook_driver(services: Services) -> NotebookDriver:
