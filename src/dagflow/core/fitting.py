@@ -1,4 +1,4 @@
-"""Taking a value of a declared type from people and files, as it is or as the JSON that stands for it."""
+"""Values and the JSON that stands for them: taken from people and files, and given to programs."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import Any
 
 from dagflow.core import hints
 from dagflow.core.structure import structure
+from dagflow.core.unstructure import unstructure
 
-__all__ = ["fit", "is_json"]
+__all__ = ["as_json", "fit", "is_json"]
 
 
 def fit(value: Any, hint: Any) -> Any:
@@ -27,3 +28,14 @@ def is_json(value: Any) -> bool:
     if type(value) is dict:
         return all(type(key) is str and is_json(item) for key, item in value.items())
     return value is None or type(value) in (str, int, float, bool)
+
+
+def as_json(value: Any) -> Any:
+    """Give a value as JSON: itself where it is JSON, else what stands for it, as for a date or an attrs class.
+
+    Raises `TypeError` for a value that has no form in JSON.
+    """
+    try:
+        return value if is_json(value) else unstructure(value)
+    except (ValueError, RecursionError) as error:
+        raise TypeError(f"a {type(value).__name__} has no form in JSON: {error}") from error

@@ -91,14 +91,15 @@ class NotebookDriver(Protocol):
         returns: Sequence[str],
         secrets: Mapping[str, Secret],
         environment: Mapping[str, str],
+        folder: Path,
         on_output: Callable[[Literal["stdout", "stderr"], bytes], Awaitable[object]],
         hide: Callable[[str], str],
         keep: Callable[[bytes], Awaitable[object]] | None,
     ) -> Mapping[str, Any]:
         """Run a notebook to its end with `parameters` of JSON, and give the values of the names in `returns`.
 
-        Its kernel has `secrets` and `environment`, and is gone when this ends, whatever way it does. `on_output` takes
-        what cells print, and `keep` the executed notebook, after `hide` has been over its texts.
+        Its kernel works in `folder`, has `secrets` and `environment`, and is gone when this ends, whatever way it does.
+        `on_output` takes what cells print, and `keep` the executed notebook, after `hide` has been over its texts.
         """
         ...
 

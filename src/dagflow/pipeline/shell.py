@@ -14,7 +14,7 @@ from typing import Any
 import anyio
 from anyio.to_thread import run_sync
 
-from dagflow.core.fitting import is_json
+from dagflow.core.fitting import as_json
 from dagflow.core.secrets import Secret
 from dagflow.core.strict_json import read_json
 from dagflow.errors import NodeError, ProcessError
@@ -105,11 +105,13 @@ def _inputs(task: str, inputs: Mapping[str, Any], *, named: bool) -> dict[str, s
 
 
 def _text_of(value: Any) -> str | None:
-    if isinstance(value, str):
-        return value
-    if not is_json(value) or (isinstance(value, float) and not math.isfinite(value)):
+    try:
+        data = as_json(value)
+    except TypeError:
         return None
-    return json.dumps(value, ensure_ascii=False)
+    if isinstance(data, float) and not math.isfinite(data):
+        return None
+    return data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)
 
 
 def _read(path: Path, task: str) -> str:

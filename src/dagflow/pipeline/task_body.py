@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -161,16 +160,13 @@ class TaskBody:
         files, catalog = self.task.catalog, call.front.shared.services.catalog
         if files is None or catalog is None or not files.get:
             return ()
-        return await catalog.get(files.get, self._folder(), place)
+        return await catalog.get(files.get, self.task.folder, place)
 
     async def _put_files(self, call: StepCall, place: TaskPlace) -> Sequence[CatalogFile]:
         files, catalog = self.task.catalog, call.front.shared.services.catalog
         if files is None or catalog is None or not files.put:
             return ()
-        return await catalog.put(files.put, self._folder(), place)
-
-    def _folder(self) -> Path:
-        return Path(getattr(self.task, "cwd", None) or ".")
+        return await catalog.put(files.put, self.task.folder, place)
 
 
 async def _tell(context: ActivationContext, stream: Stream, line: str) -> None:

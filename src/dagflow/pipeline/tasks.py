@@ -53,6 +53,11 @@ class Task(Step):
     timeout: float | None = None
     max_concurrency: int | None = None
 
+    @property
+    def folder(self) -> Path:
+        """The folder that it works in, where the files of its `catalog` are: the one that this process is in."""
+        return Path()
+
     def task_type(self, context: CompileContext) -> TaskType:
         """Check the task and give what does its work; raises `GraphError` with every fault."""
         raise NotImplementedError(f"{type(self).__name__} is no kind of task: it has no `task_type`")
@@ -125,6 +130,11 @@ class ShellTask(Task):
     takes: tuple[str, ...] | None = attrs.field(default=None, kw_only=True, converter=attrs.converters.optional(_names))
     cwd: str | os.PathLike[str] | None = attrs.field(default=None, kw_only=True)
 
+    @property
+    def folder(self) -> Path:
+        """Its `cwd`, or the folder that this process is in."""
+        return Path(self.cwd or ".")
+
     def default_name(self) -> str:
         """The program's name."""
         words = self.command.split(maxsplit=1) if isinstance(self.command, str) else list(self.command)
@@ -157,9 +167,20 @@ class ShellTask(Task):
 
 @attrs.frozen
 class NotebookTask(Task):
-    """A Jupyter notebook: parameters are injected into it, and the names in `returns` are read back at its end."""
+    """A Jupyter notebook: parameters are injected into it, and the names in `returns` are read back at its end.
+
+    It is given the parameters in `takes`, or all that have a form in JSON. It works in the folder `cwd`, without it in
+    the one that the notebook is in.
+    """
 
     notebook: str | os.PathLike[str]
+    takes: tuple[str, ...] | None = attrs.field(default=None, kw_only=True, converter=attrs.converters.optional(_names))
+    cwd: str | os.PathLike[str] | None = attrs.field(default=None, kw_only=True)
+
+    @property
+    def folder(self) -> Path:
+        """Its `cwd`, or the folder that the notebook is in."""
+        return Path(self.notebook).parent if self.cwd is None else Path(self.cwd)
 
     def default_name(self) -> str:
         """The notebook's file name without its suffix."""
@@ -170,7 +191,9 @@ class NotebookTask(Task):
         path = Path(self.notebook)
         if path.suffix != ".ipynb":
             raise GraphError([f"its notebook {os.fspath(path)!r} is no .ipynb file"], subject=self.name)
-        return NotebookTaskType(path, tuple(item.name for item in self.returns))
+        return NotebookTaskType(
+            notebook=path, takes=self.takes, declared=tuple(item.name for item in self.returns), folder=self.folder
+        )
 
 
 @attrs.frozen(kw_only=True)

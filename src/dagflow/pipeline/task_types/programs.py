@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import attrs
 
-from dagflow.core.fitting import is_json
+from dagflow.core.fitting import as_json
 from dagflow.errors import NodeError
 from dagflow.pipeline.binding import missing, own_copy
 from dagflow.pipeline.ports import FileCatalog
@@ -24,15 +24,11 @@ __all__ = ["NotebookTaskType", "ShellTaskType"]
 
 
 @attrs.frozen(eq=False, kw_only=True)
-class ShellTaskType:
-    """Runs a program in a session of its own, which ends with the task."""
+class ProgramTaskType:
+    """What commands and notebooks have in common. They are given the parameters in `takes`, or all without it."""
 
-    task_type: ClassVar[str] = "shell"
-
-    command: tuple[str, ...]
     takes: tuple[str, ...] | None
     declared: tuple[str, ...]
-    cwd: Path | None
 
     types: tuple[Any, ...] = attrs.field(default=(), init=False)
     returns: Any = attrs.field(default=Any, init=False)
@@ -53,9 +49,36 @@ class ShellTaskType:
         """The parameters that it takes."""
         return taken(self.reads)
 
+    def picked(self, call: TaskCall) -> dict[str, Any]:
+        """The parameters that it takes; raises `NodeError` for those that are missing."""
+        scope = call.step.scope
+        if self.takes is None:
+            return dict(scope)
+        problems = [missing(name, scope) for name in self.takes if name not in scope]
+        if problems:
+            raise NodeError(f"task {call.task}: {'; '.join(problems)}", node=call.task)
+        return {name: scope[name] for name in self.takes}
+
+    def exactly(self, call: TaskCall, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The values that it declares that it returns; raises `NodeError` for any other."""
+        try:
+            return match_names(self.declared, values)
+        except ValueError as error:
+            raise NodeError(f"task {call.task} {error}", node=call.task) from error
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class ShellTaskType(ProgramTaskType):
+    """Runs a program in a session of its own, which ends with the task."""
+
+    task_type: ClassVar[str] = "shell"
+
+    command: tuple[str, ...]
+    cwd: Path | None
+
     async def arguments(self, call: TaskCall) -> Mapping[str, Any]:
         """The values for the program's environment."""
-        return _picked(call, self.takes)
+        return self.picked(call)
 
     async def run(self, call: TaskCall, arguments: Mapping[str, Any]) -> Any:
         """Run the program, and give what it wrote for us."""
@@ -70,28 +93,29 @@ class ShellTaskType:
             environ=call.step.front.shared.environ,
             output=call.output,
         )
-        return None if values is None else _exactly(call, self.declared, values)
+        return None if values is None else self.exactly(call, values)
 
 
-@attrs.frozen(eq=False)
-class NotebookTaskType:
+@attrs.frozen(eq=False, kw_only=True)
+class NotebookTaskType(ProgramTaskType):
     """Runs a notebook by the driver among the services of the run."""
 
     task_type: ClassVar[str] = "notebook"
 
     notebook: Path
-    declared: tuple[str, ...]
-
-    reads: tuple[Read, ...] = attrs.field(default=(), init=False)
-    reads_all: bool = attrs.field(default=True, init=False)
-    types: tuple[Any, ...] = attrs.field(default=(), init=False)
-    returns: Any = attrs.field(default=Any, init=False)
-    signature: tuple[str, ...] = attrs.field(default=(), init=False)
-    function: None = attrs.field(default=None, init=False)
+    folder: Path
 
     async def arguments(self, call: TaskCall) -> Mapping[str, Any]:
-        """The parameters that have a form in JSON."""
-        return {name: own_copy(value) for name, value in _picked(call, None).items() if is_json(value)}
+        """The parameters as JSON; one that has no such form is left out, or an error where it is in `takes`."""
+        found: dict[str, Any] = {}
+        for name, value in self.picked(call).items():
+            try:
+                found[name] = own_copy(as_json(value))
+            except TypeError as error:
+                if self.takes is not None:
+                    message = f"task {call.task}: parameter {name!r} cannot be given to a notebook: {error}"
+                    raise NodeError(message, node=call.task) from error
+        return found
 
     async def run(self, call: TaskCall, arguments: Mapping[str, Any]) -> Any:
         """Run the notebook, and give the values that it is read back."""
@@ -107,29 +131,12 @@ class NotebookTaskType:
             returns=self.declared,
             secrets=call.secrets,
             environment=shared.environ,
+            folder=self.folder,
             on_output=call.output.write,
             hide=shared.masking.text,
             keep=keep,
         )
-        return _exactly(call, self.declared, values)
+        return self.exactly(call, values)
 
     async def _keep(self, catalog: FileCatalog, name: str, call: TaskCall, data: bytes) -> None:
         call.put.append(await catalog.put_bytes(name, data, call.place))
-
-
-def _exactly(call: TaskCall, declared: tuple[str, ...], values: Mapping[str, Any]) -> dict[str, Any]:
-    try:
-        return match_names(declared, values)
-    except ValueError as error:
-        raise NodeError(f"task {call.task} {error}", node=call.task) from error
-
-
-def _picked(call: TaskCall, names: tuple[str, ...] | None) -> dict[str, Any]:
-    """The parameters of some names, or all; raises `NodeError` for those that are missing."""
-    scope = call.step.scope
-    if names is None:
-        return dict(scope)
-    problems = [missing(name, scope) for name in names if name not in scope]
-    if problems:
-        raise NodeError(f"task {call.task}: {'; '.join(problems)}", node=call.task)
-    return {name: scope[name] for name in names}
