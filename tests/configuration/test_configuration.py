@@ -23,6 +23,8 @@ from dagflow.configuration import (
     load_configuration,
     read_configuration,
 )
+from dagflow.core.structure import structure
+from dagflow.plugins import PluginError
 
 WHOLE: dict[str, Any] = {
     "executor": {"type": "local", "max_concurrency": 4},
@@ -130,21 +132,46 @@ def test_options_do_not_show_addresses() -> None:
     assert "canary" not in repr(read({"store": {"type": "redis", "url": "redis://:canary@h"}}))
 
 
+class Vaults:
+    """Adds one type of secrets, and one that is broken."""
+
+    def names(self, section: str) -> list[str]:
+        return ["vault", "ruin"] if section == "secrets" else []
+
+    def problems(self) -> list[str]:
+        return ["odd 1.0 cannot be read"]
+
+    def read(self, section: str, name: str, options: Mapping[str, Any]) -> Any:
+        if name == "ruin":
+            raise PluginError("the plug-in 'ruin' is broken")
+        return structure(dict(options), VaultOptions)
+
+
+@attrs.frozen
+class VaultOptions:
+    address: str
+
+
 def test_plug_ins_add_types() -> None:
-    """Types of plug-ins are read beside our own, and are among those that an error lists."""
-
-    @attrs.frozen
-    class VaultOptions:
-        address: str
-
-    kinds = {"secrets": {"vault": VaultOptions}}
+    """Types of plug-ins are read beside our own, and are among those that an error lists, with what hinders others."""
     data = {"secrets": {"type": "vault", "address": "https://v"}}
-    found = read_configuration(data, environment={}, kinds=kinds).secrets
+    found = read_configuration(data, environment={}, plugins=Vaults()).secrets
     assert Choice("vault", VaultOptions("https://v")) == found
-    with pytest.raises(ConfigurationError, match="do-nothing, vault; got 'vaul'; did you mean 'vault'"):
-        read_configuration({"secrets": {"type": "vaul"}}, environment={}, kinds=kinds)
-    with pytest.raises(ValueError, match="no section 'secret'"):
-        read_configuration({}, environment={}, kinds={"secret": {}})
+    with pytest.raises(ConfigurationError) as caught:
+        read_configuration({"secrets": {"type": "vaul"}, "store": {"type": "x"}}, environment={}, plugins=Vaults())
+    told = [str(item) for item in caught.value.invalid]
+    assert "do-nothing, vault, ruin; got 'vaul'; did you mean 'vault'?; but odd 1.0 cannot be read" in told[1]
+    assert "vault" not in told[0]
+
+
+def test_a_broken_plug_in_is_told_beside_everything_else() -> None:
+    """It has its place among the faults, and is the cause of the error."""
+    data = {"secrets": {"type": "ruin"}, "store": {"type": "sqlite"}}
+    with pytest.raises(ConfigurationError) as caught:
+        read_configuration(data, environment={}, plugins=Vaults())
+    told = [str(item) for item in caught.value.invalid]
+    assert ["$.store.path: missing; expected string", "$.secrets.type: the plug-in 'ruin' is broken"] == told
+    assert "the plug-in 'ruin' is broken" == str(caught.value.__cause__)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +180,7 @@ def test_plug_ins_add_types() -> None:
         ("{", "it is no JSON"),
         ('{"store": 1, "store": 2}', "the key 'store' is there twice"),
         ('{"store": NaN}', "NaN is no JSON value"),
-        ("[" * 100_000, "nested too deeply"),
+        ("[" * 100_000, "is no JSON: it is nested too deeply"),
         ("[]", "expected an object with executor"),
         ('"text"', "expected an object with executor"),
     ],

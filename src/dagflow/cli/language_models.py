@@ -11,7 +11,7 @@ import attrs
 from dagflow.cli.problems import BrokenTarget, UsageProblem, nearest
 from dagflow.cli.targets import find_attribute, load_module, parse
 from dagflow.errors import LMError, describe
-from dagflow.lm.spec import ADAPTERS, load_lm
+from dagflow.lm.spec import adapters, find_adapter, load_lm
 
 __all__ = ["LanguageModel", "find_lm"]
 
@@ -39,15 +39,15 @@ def find_lm(spec: str, module: ModuleType | None, *, base_url: str | None = None
     """
     name, _, rest = spec.partition(":")
     if base_url is not None:
-        if name not in ADAPTERS or name in ASKED_OTHERWISE:
+        if find_adapter(name) is None or name in ASKED_OTHERWISE:
             raise UsageProblem(f"--base-url goes with an adapter that speaks HTTP, not with --lm {spec}")
         _check_url(base_url)
-    if name in ADAPTERS:
+    if find_adapter(name) is not None:
         return _adapter(spec, base_url)
     if name == "scripted":
         return _scripted(module)
     if not rest:
-        raise UsageProblem(f"--lm {spec} is unknown{nearest(name, ['scripted', *ADAPTERS])}\nthere is {_forms()}")
+        raise UsageProblem(f"--lm {spec} is unknown{nearest(name, ['scripted', *adapters()])}\nthere is {_forms()}")
     target = parse(spec)
     try:
         found = find_attribute(load_module(target), target)
@@ -92,8 +92,8 @@ def _scripted(module: ModuleType | None) -> LanguageModel:
 
 
 def _forms() -> str:
-    adapters = (adapter.form for adapter in ADAPTERS.values())
-    forms = [f"scripted (the target's own `{SCRIPTED}`, offline)", *adapters, "module:name", "file.py:name"]
+    known = (adapter.form for adapter in adapters().values())
+    forms = [f"scripted (the target's own `{SCRIPTED}`, offline)", *known, "module:name", "file.py:name"]
     return ", ".join(forms[:-1]) + f" or {forms[-1]}, naming a language model or a function that returns one"
 
 

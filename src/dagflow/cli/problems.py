@@ -13,7 +13,7 @@ from typing import Final
 import typer
 
 from dagflow.declarative.state import StateError
-from dagflow.errors import CheckpointError, DagflowError, GraphError, describe
+from dagflow.errors import DagflowError, describe
 from dagflow.pipeline.parameters import ParameterError
 
 __all__ = [
@@ -58,7 +58,7 @@ def told(*, with_traceback: bool = False) -> Iterator[None]:
         if with_traceback and problem.__cause__ is not None:
             traceback.print_exception(problem.__cause__)
         _leave(FAILED, str(problem))
-    except (GraphError, CheckpointError) as error:
+    except DagflowError as error:
         if with_traceback:
             traceback.print_exception(error)
         _leave(FAILED, for_command_line(str(error)))

@@ -15,6 +15,7 @@ from dagflow.cli.options import (
     Backend,
     BackendOption,
     BaseURLOption,
+    ConfigurationOption,
     DurabilityChoice,
     DurabilityOption,
     EventsOption,
@@ -34,7 +35,7 @@ from dagflow.cli.runs.stores import Place, find_place, thread_name
 from dagflow.cli.targets import load_target
 from dagflow.kernel.prepared import PreparedRun
 
-__all__ = ["needed_lm", "repeated", "run"]
+__all__ = ["load_configured", "needed_lm", "repeated", "run"]
 
 
 def run(
@@ -61,6 +62,7 @@ def run(
     timeout: TimeoutOption = None,
     max_steps: MaxStepsOption = None,
     store: StoreOption = None,
+    configuration: ConfigurationOption = None,
     thread: Annotated[
         str | None,
         typer.Option(metavar="ID", help="The name to record the run under in the store. Default: a new one."),
@@ -77,10 +79,10 @@ def run(
     with told(with_traceback=traceback):
         check_timeout(timeout)
         check_backend(backend)
-        graph = load_target(target)
+        graph = load_configured(target, configuration)
         start = graph.begin(given, variables or ())
         model = needed_lm(graph, lm, base_url)
-        again = repeated(lm=lm, base_url=base_url, backend=backend)
+        again = repeated(lm=lm, base_url=base_url, configuration=configuration, backend=backend)
         resumption = _recording(graph, target, store, thread, durability, again)
 
         def prepare() -> PreparedRun[Any]:
@@ -100,6 +102,12 @@ def run(
     raise typer.Exit(status)
 
 
+def load_configured(target: str, configuration: str | None) -> Runnable:
+    """Load a target, with the configuration of a file if there is one."""
+    graph = load_target(target)
+    return graph if configuration is None else graph.configured(configuration)
+
+
 def needed_lm(graph: Runnable, spec: str | None, base_url: str | None) -> LanguageModel | None:
     """Find the language model that a graph is to run with; raises `UsageProblem` where it needs one and has none."""
     if spec is not None:
@@ -111,10 +119,10 @@ def needed_lm(graph: Runnable, spec: str | None, base_url: str | None) -> Langua
     return None
 
 
-def repeated(*, lm: str | None, base_url: str | None, backend: Backend) -> tuple[str, ...]:
+def repeated(*, lm: str | None, base_url: str | None, configuration: str | None, backend: Backend) -> tuple[str, ...]:
     """The options of a run that whoever goes on with it gives again."""
     options: list[str] = []
-    for name, value in (("--lm", lm), ("--base-url", base_url)):
+    for name, value in (("--lm", lm), ("--base-url", base_url), ("--configuration", configuration)):
         options += [name, value] if value is not None else []
     options += ["--backend", backend.value] if backend is not Backend.ASYNCIO else []
     return tuple(options)

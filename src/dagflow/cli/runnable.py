@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -19,9 +22,11 @@ from dagflow.errors import GraphError
 from dagflow.graph.graph import Graph
 from dagflow.graph.options import FROM_GRAPH
 from dagflow.graph.result import GraphResult
+from dagflow.kernel.entry import run_to_completion
 from dagflow.kernel.prepared import PreparedRun
 from dagflow.pipeline.pipeline import Pipeline
 from dagflow.pipeline.results import PipelineResult
+from dagflow.pipeline.wiring import read_services
 
 __all__ = ["Drawable", "PipelineTarget", "Result", "Runnable", "TypedTarget", "YamlTarget"]
 
@@ -69,6 +74,10 @@ class Runnable(Protocol):
     @property
     def own_store(self) -> Store | None:
         """Where it records its runs without being told."""
+        ...
+
+    def configured(self, path: str) -> Runnable:
+        """Give the same with the configuration of a file; raises `UsageProblem` for what takes none."""
         ...
 
     @property
@@ -123,6 +132,10 @@ class TypedTarget:
     def own_store(self) -> Store | None:
         """A typed graph has none."""
         return None
+
+    def configured(self, path: str) -> Runnable:
+        """A graph takes no configuration."""
+        raise no_configuration()
 
     @property
     def lm_needs(self) -> tuple[str, ...]:
@@ -190,6 +203,10 @@ class YamlTarget:
         """Its checkpointer."""
         return self.graph.store
 
+    def configured(self, path: str) -> Runnable:
+        """A graph takes no configuration."""
+        raise no_configuration()
+
     @property
     def lm_needs(self) -> tuple[str, ...]:
         """The nodes that ask a language model and name none."""
@@ -232,6 +249,8 @@ class PipelineTarget:
 
     pipeline: Pipeline
     module: ModuleType
+    configuration_file: str | None = None
+    own_store: Store | None = None
 
     @property
     def name(self) -> str:
@@ -243,10 +262,14 @@ class PipelineTarget:
         """Pipelines are not drawn."""
         raise UsageProblem(f"{self.name} is a pipeline; these commands are for graphs")
 
-    @property
-    def own_store(self) -> Store | None:
-        """A configuration file may name one, which a run finds itself."""
-        return None
+    def configured(self, path: str) -> PipelineTarget:
+        """Take a configuration, whose store becomes its own; raises `ConfigurationError` and `PluginError`."""
+        reading = partial(read_services, Path(path), os.environ)
+        try:
+            services = run_to_completion(reading, backend="asyncio", instead="read_services")
+        except ImportError as error:  # YAML is an extra
+            raise UsageProblem(f"--configuration {path}: {error}") from None
+        return attrs.evolve(self, configuration_file=path, own_store=services.store)
 
     @property
     def lm_needs(self) -> tuple[str, ...]:
@@ -269,18 +292,27 @@ class PipelineTarget:
         refuse_graph_options(lm, max_steps)
         if "thread_id" in recorded:
             recorded["run_id"] = recorded.pop("thread_id")
-        return self.pipeline.prepare(parameters=begun, timeout=timeout, **recorded)
+        return self.pipeline.prepare(parameters=begun, timeout=timeout, **self._configuration, **recorded)
 
     def prepare_resume(
         self, thread_id: str, answers: Mapping[str, Any], *, max_steps: int | None, **options: Any
     ) -> PreparedRun[PipelineResult]:
         """Prepare a retry."""
         refuse_graph_options(options.pop("lm", None), max_steps)
-        return self.pipeline.prepare_retry(thread_id, answers=answers, **options)
+        return self.pipeline.prepare_retry(thread_id, answers=answers, **self._configuration, **options)
+
+    @property
+    def _configuration(self) -> dict[str, Any]:
+        return {} if self.configuration_file is None else {"configuration_file": self.configuration_file}
 
     def output(self, result: Any) -> object:
         """The parameters at the end."""
         return result.parameters
+
+
+def no_configuration() -> UsageProblem:
+    """The problem of a graph that is given a pipeline's configuration."""
+    return UsageProblem("--configuration is for pipelines; a graph says in itself what it needs")
 
 
 def refuse_graph_options(lm: Any, max_steps: int | None) -> None:

@@ -13,7 +13,7 @@ from dagflow.configuration.kinds import (
     RedisStoreOptions,
     SQLiteStoreOptions,
 )
-from dagflow.configuration.model import Choice, Configuration, ConfigurationError, Kinds
+from dagflow.configuration.model import Choice, Configuration, ConfigurationError, Kinds, Plugins
 from dagflow.configuration.reading import load_configuration, read_configuration
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "MemoryStoreOptions",
     "NoCatalogOptions",
     "NoSecretsOptions",
+    "Plugins",
     "RedisStoreOptions",
     "SQLiteStoreOptions",
     "load_configuration",

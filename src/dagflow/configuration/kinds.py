@@ -109,4 +109,4 @@ KINDS: Kinds = {
         "do-nothing": NoSecretsOptions,
     },
 }
-"""The types that come with dagflow; those of plug-ins are given to `read_configuration`."""
+"""The types that come with dagflow; what plug-ins add is given to `read_configuration`."""

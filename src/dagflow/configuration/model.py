@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import attrs
 
 from dagflow.errors import DagflowError, InvalidField
 
-__all__ = ["SECTIONS", "Choice", "Configuration", "ConfigurationError", "Kinds"]
+__all__ = ["SECTIONS", "Choice", "Configuration", "ConfigurationError", "Kinds", "Plugins"]
 
 Kinds: TypeAlias = Mapping[str, Mapping[str, type[Any]]]
 """For each section the attrs class of the options that each `type` has."""
+
+
+class Plugins(Protocol):
+    """Types of other packages that a section may name."""
+
+    def names(self, section: str) -> Collection[str]:
+        """Name those of a section."""
+        ...
+
+    def problems(self) -> Collection[str]:
+        """Tell what hinders some of them from being found by their names."""
+        ...
+
+    def read(self, section: str, name: str, options: Mapping[str, Any]) -> Any:
+        """Read the options of one.
+
+        Raises `InvalidAnswer` with everything that is wrong with them, and `DagflowError` for a type that is broken.
+        """
+        ...
 
 
 class ConfigurationError(DagflowError):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import attrs
@@ -11,9 +12,10 @@ from dagflow.core.secrets import Secret
 from dagflow.declarative.model.prompts import LMChoice
 from dagflow.errors import LMError
 from dagflow.lm.base import BaseLM
-from dagflow.lm.spec import load_lm
+from dagflow.lm.spec import InstalledAdapter, find_adapter, load_lm
+from dagflow.plugins import PluginError
 
-__all__ = ["ModelNeed", "Models", "need_of"]
+__all__ = ["ModelNeed", "Models", "import_plugins", "need_of"]
 
 
 @attrs.frozen
@@ -57,6 +59,18 @@ def _first(choices: tuple[LMChoice, ...], name: str) -> Any:
     return next((value for choice in choices if (value := getattr(choice, name)) is not None), None)
 
 
+def import_plugins(needs: Iterable[ModelNeed]) -> None:
+    """Import the plug-ins among the models, before a run, whose event loop would wait for it.
+
+    What is wrong with them the run tells, which may be given other models for them.
+    """
+    for need in needs:
+        adapter = None if need.spec is None else find_adapter(need.spec.partition(":")[0])
+        if isinstance(adapter, InstalledAdapter):
+            with suppress(PluginError, TypeError):
+                adapter.load()
+
+
 class Models:
     """Finds the language model that a node needs.
 
@@ -89,7 +103,7 @@ class Models:
         options = {"temperature": need.temperature, "max_tokens": need.max_tokens, "base_url": need.base_url}
         try:
             return load_lm(need.spec, **options)
-        except (ValueError, ImportError) as error:
+        except (ValueError, ImportError, TypeError, PluginError) as error:
             raise LMError(f"the language model {need.spec!r} cannot be made: {error}") from error
 
     @property

@@ -1,17 +1,22 @@
-"""Language models by name: `openai:MODEL` and the like, as the command line and files write them."""
+"""Language models by name: `openai:MODEL` and the like, as the command line and files write them.
+
+Names of plug-ins (`dagflow.plugins`) are known beside those of ours.
+"""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import attrs
 
+from dagflow import plugins
+from dagflow.core.structure import nearest
 from dagflow.lm.base import BaseLM
 
-__all__ = ["ADAPTERS", "Adapter", "load_lm"]
+__all__ = ["ADAPTERS", "Adapter", "InstalledAdapter", "adapters", "find_adapter", "load_lm"]
 
 
 @attrs.frozen
@@ -38,19 +43,50 @@ ADAPTERS: Final[Mapping[str, Adapter]] = {
 }
 
 
+@attrs.frozen
+class InstalledAdapter(Adapter):
+    """A kind of language model that another package registers."""
+
+    def load(self) -> Callable[..., BaseLM]:
+        """Import its class; raises `PluginError` where that is broken, and `TypeError` where it extends no `BaseLM`."""
+        adapter = plugins.load("lms", self.name)
+        if not issubclass(adapter, BaseLM):
+            raise TypeError(f"{adapter.__qualname__} extends no BaseLM, and only what does can be asked by its name")
+        return cast("Callable[..., BaseLM]", adapter)
+
+
+def find_adapter(name: str) -> Adapter | None:
+    """Find a kind of language model, one of ours or of another package; imports none."""
+    if name in ADAPTERS:
+        return ADAPTERS[name]
+    if name not in plugins.names("lms"):
+        return None
+    return InstalledAdapter("", name, f"{name}[:MODEL]", model_required=False)
+
+
+def adapters() -> dict[str, Adapter]:
+    """Give all kinds of language models that can be named, those of other packages last; imports none."""
+    found = (*ADAPTERS, *plugins.names("lms"))
+    return {name: adapter for name in found if (adapter := find_adapter(name)) is not None}
+
+
 def load_lm(spec: str, **options: Any) -> BaseLM:
     """Make the language model that a spec names, such as `openai:gpt-5`, `anthropic:MODEL` or `claude-cli`.
 
-    `options` are those of the adapter's class, such as `base_url` and `temperature`; one that is `None` is left
-    out.
+    The name may be that of a plug-in: its class is called with the model, if one is named. `options` are those of the
+    adapter's class, such as `base_url` and `temperature`; one that is `None` is left out.
 
     Raises `ValueError` for a spec that names none, and for an option that the adapter does not take; `LMError`
-    where a key is missing; `ImportError` where its library is not installed, naming the extra.
+    where a key is missing; `ImportError` where its library is not installed, naming the extra; `PluginError` for a
+    plug-in that is broken, and `TypeError` for one that extends no `BaseLM`.
     """
     name, _, model = spec.partition(":")
-    adapter = ADAPTERS.get(name)
+    adapter = find_adapter(name)
     if adapter is None:
-        raise ValueError(f"{spec!r} names no language model; there is {', '.join(a.form for a in ADAPTERS.values())}")
+        known = adapters()
+        forms = ", ".join(adapter.form for adapter in known.values())
+        hindered = "".join(f"; but {problem}" for problem in plugins.problems())
+        raise ValueError(f"{spec!r} names no language model{nearest(name, known)}; there is {forms}{hindered}")
     if adapter.model_required and not model:
         raise ValueError(f"{spec!r} names no model; write {adapter.form}")
     make = adapter.load()

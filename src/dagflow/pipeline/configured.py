@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
 
+from dagflow import plugins
 from dagflow.catalog.files import FileCatalog
 from dagflow.configuration import kinds
 from dagflow.configuration.model import Choice, Configuration
@@ -15,7 +16,27 @@ from dagflow.pipeline.executors import AsyncLocalExecutor, LocalExecutor
 from dagflow.pipeline.ports import Services
 from dagflow.secret_stores import ChainedSecrets, DotenvSecrets, EnvironmentSecrets
 
-__all__ = ["services_of"]
+__all__ = ["InstalledTypes", "services_of"]
+
+PLUGINS: Mapping[str, str] = {"executor": "executors", "store": "stores", "catalog": "catalogs", "secrets": "secrets"}
+"""The kind of plug-ins that each section may name."""
+
+
+class InstalledTypes:
+    """What installed packages add to the types that the sections of a configuration may name."""
+
+    def names(self, section: str) -> Collection[str]:
+        """Name those of a section."""
+        # The secrets of a mapping would have to stand in the file.
+        return [name for name in plugins.names(PLUGINS[section]) if (section, name) != ("secrets", "mapping")]
+
+    def problems(self) -> Collection[str]:
+        """Tell what is wrong with the metadata of packages."""
+        return [str(problem) for problem in plugins.problems()]
+
+    def read(self, section: str, name: str, options: Mapping[str, Any]) -> plugins.PluginOptions:
+        """Read the options of one, which is imported; raises `InvalidAnswer` and `PluginError`."""
+        return plugins.read_options(PLUGINS[section], name, options)
 
 
 def services_of(configuration: Configuration, environ: Mapping[str, str]) -> Services:
@@ -39,7 +60,7 @@ class Maker:
     environ: Mapping[str, str] = attrs.field(repr=False)
 
     def make(self, choice: Choice) -> Any:
-        """Make it; options of a plug-in make it themselves, by their `make(folder)`."""
+        """Make it; raises `PluginError` where a plug-in does not let itself be made."""
         options = choice.options
         found = MAKERS.get(type(options))
         return options.make(self.folder) if found is None else found(self, choice)

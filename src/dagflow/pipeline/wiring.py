@@ -21,15 +21,17 @@ __all__ = ["completed", "notebook_driver", "read_services"]
 async def read_services(path: Path, environ: Mapping[str, str]) -> Services:
     """Read a configuration file (JSON where its name ends with `.json`, else YAML), and make what it names.
 
-    Paths in it are relative to its folder. Raises `ConfigurationError` with everything that is wrong.
+    Paths in it are relative to its folder. Plug-ins that it names are imported. Raises `ConfigurationError` with
+    everything that is wrong, and `PluginError` for a plug-in that cannot be made from its options.
     """
     from dagflow.configuration.reading import load_configuration  # most runs have no such file
-    from dagflow.pipeline.configured import services_of
+    from dagflow.pipeline.configured import InstalledTypes, services_of
 
     read: Callable[[str], Any] | None = None
     if path.suffix != ".json":
         read = partial(_read_yaml, file=os.fspath(path))
-    return services_of(await load_configuration(path, environment=environ, read=read), environ)
+    found = await load_configuration(path, environment=environ, read=read, plugins=InstalledTypes())
+    return services_of(found, environ)
 
 
 def _read_yaml(text: str, file: str) -> Any:

@@ -12,7 +12,7 @@ from dagflow.plugins.installed import Plugin, installed
 from dagflow.plugins.kinds import KINDS, fault, kind_of
 from dagflow.plugins.problems import PluginError
 
-__all__ = ["find", "load", "names", "problems"]
+__all__ = ["broken", "find", "load", "names", "problems"]
 
 _TARGET: Final = re.compile(r"([\w.]+)\s*:\s*([\w.]+)\s*(\[.*\])?")
 """A module and what is in it; the extras in brackets are of old, and mean nothing any more."""
@@ -58,7 +58,7 @@ def load(kind: str, name: str) -> Any:
     thing = _imported(plugin)
     problem = fault(KINDS[kind], name, thing)
     if problem is not None:
-        raise _broken(plugin, f"{plugin.target} {problem}")
+        raise broken(plugin, f"{plugin.target} {problem}")
     return thing
 
 
@@ -70,22 +70,23 @@ def problems() -> tuple[PluginError, ...]:
 def _imported(plugin: Plugin) -> Any:
     match = _TARGET.fullmatch(plugin.target)
     if match is None:
-        raise _broken(plugin, f"{plugin.target!r} names nothing; write module:Class")
+        raise broken(plugin, f"{plugin.target!r} names nothing; write module:Class")
     try:
         thing: Any = import_module(match[1])
     except Exception as error:
-        raise _broken(plugin, f"importing {match[1]} raised {describe(error)}") from error
+        raise broken(plugin, f"importing {match[1]} raised {describe(error)}") from error
     for part in match[2].split("."):
         try:
             thing = getattr(thing, part)
         except AttributeError as error:
-            raise _broken(plugin, f"{match[1]} has no {match[2]}{nearest(part, dir(thing))}") from error
+            raise broken(plugin, f"{match[1]} has no {match[2]}{nearest(part, dir(thing))}") from error
         except Exception as error:  # a module may import lazily, by `__getattr__`
-            raise _broken(plugin, f"getting {match[2]} of {match[1]} raised {describe(error)}") from error
+            raise broken(plugin, f"getting {match[2]} of {match[1]} raised {describe(error)}") from error
     return thing
 
 
-def _broken(plugin: Plugin, problem: str) -> PluginError:
+def broken(plugin: Plugin, problem: str) -> PluginError:
+    """The error of a plug-in that is there and cannot be used."""
     return PluginError(
         f"the plug-in {plugin.name!r} of {plugin.distribution} ({plugin.entry_point}) is broken: {problem}",
         distribution=plugin.distribution,

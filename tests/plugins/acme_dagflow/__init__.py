@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
+import anyio
 import attrs
 
 from dagflow.catalog import CatalogFile
@@ -21,6 +22,8 @@ from dagflow.pipeline.steps import CompileContext, Read
 from dagflow.pipeline.task_types import TaskCall, TaskType
 from dagflow.pipeline.tasks import Task
 from dagflow.store.memory import MemoryStore
+
+DEFAULT_KEY = Secret("acme")
 
 
 @attrs.frozen(eq=False)
@@ -62,18 +65,21 @@ class ShoutTask(Task):
 
 
 class CountingExecutor:
-    """Does the work here, and counts it."""
+    """Does the work here, and counts it, also in a file."""
 
     service_name: ClassVar[str] = "counting"
 
-    def __init__(self) -> None:
+    def __init__(self, *, log: Path | None = None) -> None:
         self.tasks: list[str] = []
+        self.log = None if log is None else anyio.Path(log)
 
     def refusal(self, function: Callable[..., Any]) -> str | None:
         return None
 
     async def execute(self, work: TaskWork) -> Any:
         self.tasks.append(work.task)
+        if self.log is not None:
+            await self.log.write_text("\n".join(self.tasks))
         return await work.here()
 
 
@@ -108,8 +114,11 @@ class VaultSecrets:
 
     place = "the acme vault"
 
+    def __init__(self, key: Secret = DEFAULT_KEY) -> None:
+        self.key = key
+
     async def find(self, name: str) -> Secret | None:
-        return Secret("acme-s3cret") if name == "TOKEN" else None
+        return Secret(f"{self.key.reveal()}-s3cret") if name == "TOKEN" else None
 
     async def names(self) -> Collection[str]:
         return ["TOKEN"]

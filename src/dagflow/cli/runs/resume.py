@@ -14,6 +14,7 @@ from dagflow.cli.options import (
     Backend,
     BackendOption,
     BaseURLOption,
+    ConfigurationOption,
     EventsOption,
     LMOption,
     MaxStepsOption,
@@ -26,11 +27,10 @@ from dagflow.cli.options import (
     check_timeout,
 )
 from dagflow.cli.problems import UsageProblem, tell_failure, told
-from dagflow.cli.run import needed_lm, repeated
+from dagflow.cli.run import load_configured, needed_lm, repeated
 from dagflow.cli.runs.answers import Answers, prompt, read_answers
 from dagflow.cli.runs.questions import Resumption
 from dagflow.cli.runs.stores import Place, existing_place, on_thread
-from dagflow.cli.targets import load_target
 from dagflow.errors import AnswerError
 from dagflow.kernel.prepared import PreparedRun
 from dagflow.types import Interrupt
@@ -42,6 +42,7 @@ def resume(
     target: TargetArgument,
     thread: ThreadArgument,
     store: StoreOption = None,
+    configuration: ConfigurationOption = None,
     answer: Annotated[
         list[str] | None,
         typer.Option(metavar="ID=JSON", help="Answer an open question; may be given several times."),
@@ -74,7 +75,7 @@ def resume(
         check_backend(backend)
         if wait is not None and not wait >= 0:
             raise UsageProblem(f"--wait is a number of seconds, 0 or more, not {wait:g}")
-        graph = load_target(target)
+        graph = load_configured(target, configuration)
         place = Place(graph.own_store, "") if store is None and graph.own_store is not None else existing_place(store)
         model = needed_lm(graph, lm, base_url)
         state = on_thread(place, thread, lambda known: known.state())
@@ -94,7 +95,8 @@ def resume(
             ending = _ask(attempt, state.interrupts)
         else:
             ending = attempt(given.values)
-        resumption = Resumption(place, thread, target, repeated(lm=lm, base_url=base_url, backend=backend))
+        again = repeated(lm=lm, base_url=base_url, configuration=configuration, backend=backend)
+        resumption = Resumption(place, thread, target, again)
         status = tell(ending, resumption, output=graph.output, quiet=events is not None, with_traceback=traceback)
     raise typer.Exit(status)
 

@@ -35,7 +35,7 @@ SUGGESTED_AMONG: Final = 1_000
 
 @attrs.frozen(eq=False)
 class Place:
-    """A store, and how it was named, empty where the graph names it; `path` is that of its file, where it is one."""
+    """A store, and how it was named, empty where the target names it; `path` is that of its file, if it has one."""
 
     store: Store
     spec: str
@@ -45,7 +45,7 @@ class Place:
     def shown(self) -> str:
         """The store as `--store` takes it, without a password."""
         if not self.spec:
-            return "the graph's own store"
+            return "its own store"
         scheme, separator, rest = self.spec.partition("://")
         login, at, host = rest.rpartition("@")
         if not separator or not at:

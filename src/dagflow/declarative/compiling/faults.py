@@ -8,6 +8,7 @@ from typing import TypeVar
 from dagflow.core.answers import InvalidAnswer
 from dagflow.declarative.expressions import ExpressionError
 from dagflow.errors import GraphError, InvalidField
+from dagflow.plugins import PluginError
 
 __all__ = ["Faults", "Place"]
 
@@ -50,6 +51,6 @@ class Faults:
                 self.add(place, fault)
         except ExpressionError as error:
             self.add(place, f"{error}")
-        except (ValueError, ImportError, TypeError) as error:
+        except (ValueError, ImportError, TypeError, PluginError) as error:
             self.add(place, str(error))
         return None

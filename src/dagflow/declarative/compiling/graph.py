@@ -20,6 +20,7 @@ from dagflow.declarative.compiling.loading import LoadedFile, Surroundings, load
 from dagflow.declarative.compiling.state import compile_state
 from dagflow.declarative.edges import START_NAME, Routing
 from dagflow.declarative.graph import YamlGraph
+from dagflow.declarative.language_models import import_plugins
 from dagflow.declarative.locating import Locator
 from dagflow.declarative.model import GraphFile
 from dagflow.declarative.node import YamlNode
@@ -83,6 +84,7 @@ def _compile(loaded: LoadedFile, surroundings: Surroundings, faults: Faults, *, 
     if program is None:
         return None
     needs = tuple(dict.fromkeys(need for node in nodes.values() for need in node.needs))
+    import_plugins(needs)
     asking = tuple(name for name, work in works.items() if work.asks_person)
     return YamlGraph(loaded, schema, nodes, program, needs=needs, asking_nodes=asking, store=store)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import attrs
 
+from dagflow.declarative.checkpointers import plugin_of
 from dagflow.declarative.model import GraphFile
 from dagflow.declarative.project import find_root
 from dagflow.errors import GraphError
@@ -63,7 +64,17 @@ def load_file(path: Path) -> LoadedFile:
     except (OSError, ValueError, RuntimeError) as error:
         raise GraphError([_missing(path, error)], subject=str(path)) from error
     document = read_file(resolved, file=str(path))
-    return LoadedFile(resolved, document, structure_document(document, GraphFile))
+    return LoadedFile(resolved, document, _spec_of(document))
+
+
+def _spec_of(document: Document) -> GraphFile:
+    """Make the graph of a document. What the file format does not know are the options of plug-ins."""
+    plugin = plugin_of(document.data)
+    if plugin is None:
+        return structure_document(document, GraphFile)
+    rest = {key: value for key, value in document.data.items() if key != "checkpointer"}
+    spec = structure_document(attrs.evolve(document, data=rest), GraphFile)
+    return attrs.evolve(spec, checkpointer=cast("Any", plugin))
 
 
 def _missing(path: Path, error: Exception) -> str:

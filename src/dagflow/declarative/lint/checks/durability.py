@@ -9,7 +9,7 @@ from typing import Any
 
 from dagflow.core.structure import nearest
 from dagflow.core.unions import json_types
-from dagflow.declarative.checkpointers import VARIABLE, expand
+from dagflow.declarative.checkpointers import VARIABLE, expand, texts_of
 from dagflow.declarative.lint.rule import Hit
 from dagflow.declarative.lint.subject import LintSubject
 from dagflow.declarative.lint.walk import ROOT, PlacedNode
@@ -36,9 +36,8 @@ CHECKPOINTER = ROOT / "checkpointer"
 
 def unset_names(subject: LintSubject) -> Iterator[tuple[str, str]]:
     """The keys of the checkpointer, each with a variable in it that is not set here."""
-    for key in ("path", "url"):
-        text = getattr(subject.spec.checkpointer, key, None)
-        for name in VARIABLE.findall(text) if isinstance(text, str) else ():
+    for key, text in texts_of(subject.spec.checkpointer).items():
+        for name in VARIABLE.findall(text):
             if not subject.environment.get(name):
                 yield key, name
 

@@ -15,7 +15,7 @@ from dagflow.declarative.lint.walk import ROOT, PlacedNode
 from dagflow.declarative.model import AgentNode, FallbackLM, LLMNode, OnError, RouterNode
 from dagflow.declarative.model.prompts import LMChoice
 from dagflow.declarative.prompts.files import LoadedPrompt
-from dagflow.lm.spec import ADAPTERS
+from dagflow.lm.spec import adapters, find_adapter
 
 __all__ = [
     "answer_dropped",
@@ -180,9 +180,9 @@ def model_unknown(subject: LintSubject) -> Iterator[Hit]:
 
 def _faulty_spec(spec: str, place: str, key: str) -> Iterator[Hit]:
     provider, _, model = spec.partition(":")
-    adapter = ADAPTERS.get(provider)
+    adapter = find_adapter(provider)
     if adapter is None:
-        known = nearest(provider, ADAPTERS) or f"; there are {', '.join(ADAPTERS)}"
+        known = nearest(provider, adapters()) or f"; there are {', '.join(adapters())}"
         yield Hit(
             f"{place}.{key}", f"there is no provider {provider!r}{known}; a run must be given lms={{{spec!r}: ...}}"
         )
