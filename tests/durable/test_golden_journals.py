@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dagflow import CheckpointError, MemoryStore, Thread
+from dagflow import CheckpointError, MemoryStore, Thread, read_run_log
 from dagflow.core.records import KINDS
 from dagflow.core.storage import Record
 from dagflow.events import (
@@ -67,6 +67,8 @@ YAML_STANDING: dict[str, tuple[str, dict[str, Any], list[str]]] = {
 }
 """How each thread of the YAML graph stands: outcome, state and open questions."""
 
+PIPELINES = ("pipeline_complete", "pipeline_failed")
+
 
 @pytest.fixture(autouse=True)
 def start_anew() -> None:
@@ -83,7 +85,7 @@ async def golden(name: str) -> MemoryStore:
 def test_every_scenario_has_its_journal() -> None:
     """No file is missing, and none is left from a scenario that is gone."""
     assert sorted(SCENARIOS) == NAMES
-    assert sorted([*STANDING, *YAML_STANDING, "branches"]) == NAMES
+    assert sorted([*STANDING, *YAML_STANDING, *PIPELINES, "branches"]) == NAMES
 
 
 @pytest.mark.parametrize("name", sorted(STANDING))
@@ -138,6 +140,35 @@ async def test_a_journal_of_a_yaml_graph_is_gone_on_with_to_its_end(name: str) -
     assert 11 == len(done), "seven nodes, two items, and two nodes of the inner graph"
 
 
+@pytest.mark.parametrize("name", PIPELINES)
+async def test_the_journal_of_a_pipeline_is_read_and_folded(name: str) -> None:
+    """The run log tells of every attempt what it raised, with the traceback of those days."""
+    log = await read_run_log(await golden(name), "t")
+    complete = name == "pipeline_complete"
+    assert ("weights", "nightly", 2 if complete else 1) == (log.pipeline, log.tag, log.begun)
+    second = log.steps[1].parts[1].steps[0].attempts
+    error = "ValueError: ñot yet"
+    assert [(1, error), (2, error), (3, "")][: 3 if complete else 2] == [(it.number, it.error) for it in second]
+    assert second[0].traceback.startswith("Traceback (most recent call last):")
+    assert f'in weigh\n    raise ValueError("ñot yet")\n{error}\n' in second[0].traceback
+    assert ("complete" if complete else "failed") == log.status
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+async def test_the_journal_of_a_pipeline_is_gone_on_with_to_its_end(name: str) -> None:
+    """Values of declared types are read back, and items that are recorded do not run again."""
+    store = await golden(name)
+    before = len(load(name)[0])
+    result = await scenarios.pipeline().retry("t", store=store)
+    assert [Place("Málaga", ("kg",) * size) for size in (1, 2, 3)] == result.parameters["placed"]
+    assert "MálagaMálagaMálaga" == result.parameters["text"]
+    records = (await read(store))[0]
+    assert (before == len(records)) == (name == "pipeline_complete")
+    events = await Thread("t", store).events()
+    done = Counter((event.run, event.activation) for event in events if isinstance(event, NodeSucceeded))
+    assert 1 == max(done.values())
+
+
 async def test_branches_with_an_open_question_go_on() -> None:
     """State writes, a large one among them, are read back, and the join waits for the answer."""
     store = await golden("branches")
@@ -151,7 +182,7 @@ async def test_branches_with_an_open_question_go_on() -> None:
 def test_the_journals_hold_every_kind_of_event() -> None:
     """What can be recorded is in one of them at least."""
     found = {json.loads(record.text.rpartition(" ")[0])["kind"] for name in NAMES for record in load(name)[0]}
-    assert set(KINDS) - {"DependencyCancelled", "NodeRaised"} <= found
+    assert set(KINDS) - {"DependencyCancelled"} <= found
 
 
 async def test_events_have_their_typed_fields() -> None:

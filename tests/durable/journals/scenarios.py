@@ -4,8 +4,9 @@
 there is never written again: it is what an earlier dagflow wrote, and every later one must read it.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -16,10 +17,13 @@ import attrs
 from dagflow import (
     Dep,
     Graph,
+    Map,
     MemoryStore,
     Node,
     NodeConfig,
     NodeError,
+    Pipeline,
+    PythonTask,
     Retry,
     YamlGraph,
     dep,
@@ -395,6 +399,59 @@ async def yaml_complete(store: Store) -> None:
     await yaml_go_on(store)
 
 
+async def fetch(url: str) -> list[int]:
+    return [1, 2, 3]
+
+
+async def weigh(item: int) -> Place:
+    if item == 2 and "item" in broken:
+        raise ValueError("ñot yet")
+    return Place("Málaga", ("kg",) * item)
+
+
+async def flawed(placed: list[Place]) -> str:
+    raise OSError("no route")
+
+
+def stand_in(placed: list[Place]) -> str:
+    return placed[-1].name * len(placed)
+
+
+def pipeline() -> Pipeline:
+    steps = [
+        PythonTask(fetch, returns=["items"]),
+        Map("items", PythonTask(weigh, returns=["placed"], retry=Retry(attempts=2, delay=0)), max_concurrency=1),
+        PythonTask(flawed, returns=["text"], on_failure=PythonTask(stand_in, returns=["text"])),
+    ]
+    return Pipeline(steps, name="weights")
+
+
+@contextmanager
+def outside_of_git() -> Iterator[None]:
+    """Runs record the commit that they are of; there is one or not, depending on where the tests are."""
+    before = os.environ.get("GIT_DIR")
+    os.environ["GIT_DIR"] = os.devnull
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["GIT_DIR"]
+        else:
+            os.environ["GIT_DIR"] = before
+
+
+async def pipeline_failed(store: Store) -> None:
+    broken.add("item")
+    with outside_of_git(), suppress(NodeError):
+        await pipeline().execute(parameters={"url": "u"}, store=store, run_id="t", tag="nightly")
+    broken.clear()
+
+
+async def pipeline_complete(store: Store) -> None:
+    await pipeline_failed(store)
+    await pipeline().retry("t", store=store)
+
+
 SCENARIOS: dict[str, Callable[[Store], Awaitable[None]]] = {
     one.__name__: one
     for one in (
@@ -411,6 +468,8 @@ SCENARIOS: dict[str, Callable[[Store], Awaitable[None]]] = {
         yaml_interrupted,
         yaml_nested,
         yaml_complete,
+        pipeline_failed,
+        pipeline_complete,
     )
 }
 
