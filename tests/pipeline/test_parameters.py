@@ -71,7 +71,7 @@ async def test_everything_that_is_wrong_is_told_before_anything_runs() -> None:
         await pipeline.execute(parameters=given)
     told = {str(one) for one in caught.value.invalid}
     assert "cuont: no step of the pipeline reads it; did you mean 'count'?" in told
-    assert "count: it has no value, and no step before the one that reads it returns it" in told
+    assert "count: it has no value; step 'take' reads it, and no step before that returns it" in told
     assert any(line.startswith("rate: expected number, got string 'fast'") for line in told)
     assert any(line.startswith("place.nam: unknown field") for line in told)
     assert any(line.startswith("level: ") for line in told)

@@ -92,13 +92,20 @@ def beginning(
             except (InvalidAnswer, UnsupportedType) as error:
                 problems += unfit(name, value, reads[name].hint, error)
     problems += [
-        InvalidField(name, "it has no value, and no step before the one that reads it returns it")
+        InvalidField(name, f"it has no value; {_reader(compiled, name)} reads it, and no step before that returns it")
         for name, read in reads.items()
         if read.required and name not in found
     ]
     if problems:
         raise ParameterError(problems, pipeline=compiled.name)
     return found
+
+
+def _reader(compiled: CompiledPipeline, name: str) -> str:
+    """The first step that a parameter is for."""
+    steps = (step.name for step in compiled.steps.values() if any(read.name == name for read in step.reads))
+    step = next(steps, None)
+    return "what stands in for a step" if step is None else f"step {step!r}"
 
 
 def _from_text(value: Any, hint: Any, *, quoted: bool = False) -> Any:
