@@ -8,6 +8,7 @@ import pytest
 
 from dagflow import MemoryStore, NodeError
 from dagflow.events import NodeStarted, NodeSucceeded
+from dagflow.kernel.forgetting import MANY
 from declarative.yaml_files import compiled, faults_in
 
 MAP = """
@@ -296,3 +297,19 @@ async def test_every_item_is_an_event(tmp_path: Path) -> None:
     assert [f"{result.run}/fan#1/fan[{place}]" for place in (0, 1)] == [run.rpartition(".")[0] for run in runs]
     written: list[Any] = [event.writes for event in result.events if isinstance(event, NodeSucceeded)]
     assert [{"y": 10}, {"y": 20}, {"made": [10, 20]}] == written
+
+
+async def test_of_very_many_items_those_that_went_well_are_forgotten(tmp_path: Path) -> None:
+    """A map over more than a thousand items keeps no events of them; its result and its stream are whole."""
+
+    async def work(x: int, i: int) -> int:
+        return x
+
+    graph = compiled(tmp_path, MAP.replace("MORE", ""), work=work)
+    parts = list(range(MANY + 1))
+    result = await graph.run({"parts": parts})
+    assert [10 * part for part in parts] == result.state["made"]
+    assert {result.run} == {event.run for event in result.events}
+    async with graph.stream({"parts": parts}) as events:
+        started = [event.node async for event in events if isinstance(event, NodeStarted)]
+    assert ["fan", *["y"] * len(parts)] == started
