@@ -302,7 +302,7 @@ async def test_overrides_replace_dependencies_and_unknown_ones_are_refused() -> 
     async def forecasts() -> Weather:
         return cold
 
-    with pytest.raises(GraphError, match="overrides forecasts, which no node depends on; did you mean forecast?"):
+    with pytest.raises(GraphError, match=r"overrides forecasts, which no node depends on; did you mean 'forecast'\?"):
         await graph.run(GetDressed(message=""), lm=lm, deps={forecasts: cold})
 
 

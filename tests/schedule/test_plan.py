@@ -70,8 +70,8 @@ def test_every_fault_is_told_at_once() -> None:
     assert [
         "two nodes are named read; rename one of them",
         "no node is the start; name at least one node to start with",
-        "node search leads to reed, which is no node of the graph; did you mean read?",
-        "node search leads to search2, which is no node of the graph; did you mean search?",
+        "node search leads to reed, which is no node of the graph; did you mean 'read'?",
+        "node search leads to search2, which is no node of the graph; did you mean 'search'?",
         "node read leads to search more than once; name each successor once",
     ] == found
 

@@ -12,36 +12,23 @@ from __future__ import annotations
 
 import copy
 import logging
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
 from dagflow.capture.current import capturing, current_output
+from dagflow.capture.installation import Installation
 
 __all__ = ["capturing_logs"]
 
 _FORMATTER: Final = logging.Formatter("%(levelname)s %(name)s: %(message)s")
 
-_guard = threading.Lock()
-_users = 0
 _factory: CapturingFactory | None = None
 
 
-@contextmanager
-def capturing_logs() -> Iterator[None]:
+def capturing_logs() -> AbstractContextManager[None]:
     """Let what is logged where an output is current be taken by it, as long as any such block is open."""
-    global _users  # logging has one factory in a process
-    with _guard:
-        _users += 1
-        _install()
-    try:
-        yield
-    finally:
-        with _guard:
-            _users -= 1
-            if not _users:
-                _remove()
+    return _installation.used()
 
 
 def _install() -> None:
@@ -59,6 +46,9 @@ def _remove() -> None:
     if _factory is not None and logging.getLogRecordFactory() is _factory:
         logging.setLogRecordFactory(_factory.inner)
     _factory = None
+
+
+_installation: Final = Installation(_install, _remove)  # logging has one factory in a process
 
 
 class CapturingFactory:

@@ -9,12 +9,12 @@ before, from a thread that a task started itself.
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any, Final, Literal, TextIO, cast
 
 from dagflow.capture.current import current_output
+from dagflow.capture.installation import Installation
 
 __all__ = ["RoutedStream", "routing_prints"]
 
@@ -22,40 +22,29 @@ Name = Literal["stdout", "stderr"]
 
 _NAMES: Final[tuple[Name, ...]] = ("stdout", "stderr")
 
-_guard = threading.Lock()
-_users = 0
 
-
-@contextmanager
-def routing_prints() -> Iterator[None]:
+def routing_prints() -> AbstractContextManager[None]:
     """Let what is printed where an output is current be taken by it, as long as any such block is open."""
-    global _users
-    with _guard:
-        _users += 1
-        for name in _NAMES:
-            _install(name)
-    try:
-        yield
-    finally:
-        with _guard:
-            _users -= 1
-            if not _users:
-                for name in _NAMES:
-                    _remove(name)
+    return _installation.used()
 
 
-def _install(name: Name) -> None:
-    target = getattr(sys, name)
-    # There is none where a program has no console. One of ours is there already, or somebody put it back there.
-    if target is not None and type(target) is not RoutedStream:
-        setattr(sys, name, cast("TextIO", RoutedStream(target, name)))
+def _install() -> None:
+    for name in _NAMES:
+        target = getattr(sys, name)
+        # There is none where a program has no console. One of ours is there already, or somebody put it back there.
+        if target is not None and type(target) is not RoutedStream:
+            setattr(sys, name, cast("TextIO", RoutedStream(target, name)))
 
 
-def _remove(name: Name) -> None:
-    router = getattr(sys, name)
-    # If somebody put something else there, it is theirs to put back; a router that is found again then does nothing.
-    if type(router) is RoutedStream:
-        setattr(sys, name, router._target)
+def _remove() -> None:
+    for name in _NAMES:
+        router = getattr(sys, name)
+        # If somebody put something else there, it is theirs to put back; a router found again then does nothing.
+        if type(router) is RoutedStream:
+            setattr(sys, name, router._target)
+
+
+_installation: Final = Installation(_install, _remove)
 
 
 class RoutedStream:
@@ -73,7 +62,7 @@ class RoutedStream:
 
     def write(self, text: Any) -> int:
         """Write to the current output, or on."""
-        output = current_output() if _users else None
+        output = current_output() if _installation.is_used else None
         if output is None or not isinstance(text, str) or not output.take_text(self._name, text):
             return self._target.write(text)
         return len(text)
@@ -85,7 +74,7 @@ class RoutedStream:
 
     def flush(self) -> None:
         """Flush what was written on; what is captured needs none."""
-        if current_output() is None or not _users:
+        if current_output() is None or not _installation.is_used:
             self._target.flush()
 
     @property
@@ -115,7 +104,7 @@ class RoutedBuffer:
 
     def write(self, data: Any) -> int:
         """Write to the current output, or on."""
-        output = current_output() if _users else None
+        output = current_output() if _installation.is_used else None
         if output is None or isinstance(data, str) or not output.take(self._name, taken := bytes(memoryview(data))):
             return int(self._target.write(data))
         return len(taken)

@@ -116,16 +116,7 @@ def _evaluate(
         return MISSING
     own = getattr(function, "__globals__", None) or hints.module_namespace(function)
     closure = _closure(function)
-    try:
-        return hints.evaluate(annotation, [closure, own, namespace])
-    except NameError as error:
-        faults.append(
-            f"{name}: the name {error.name!r} in its {place} is not known; "
-            f"import it in the module, or pass namespace=locals()"
-        )
-    except Exception as error:
-        faults.append(f"{name}: its {place} {annotation!r} cannot be evaluated: {error}")
-    return Any
+    return hints.evaluate_or_tell(annotation, [closure, own, namespace], owner=name, what=place, faults=faults)
 
 
 def _closure(function: Any) -> dict[str, Any]:

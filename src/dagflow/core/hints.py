@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Annotated, Any, Literal, NewType, TypeVar, Union, cast, get_args, get_origin
 
-__all__ = ["evaluate", "is_assignable", "is_instance", "show", "split_annotated", "union_members"]
+__all__ = ["evaluate", "evaluate_or_tell", "is_assignable", "is_instance", "show", "split_annotated", "union_members"]
 
 
 def evaluate(hint: Any, namespaces: Iterable[Mapping[str, Any]]) -> Any:
@@ -28,6 +28,22 @@ def evaluate(hint: Any, namespaces: Iterable[Mapping[str, Any]]) -> Any:
     # The namespaces are not merged: that of a module with many names would be copied for each of its hints.
     names = ChainMap(*(cast("dict[str, Any]", namespace) for namespace in namespaces))
     return typing.get_type_hints(holder, globalns={}, localns=names, include_extras=True)["hint"]
+
+
+def evaluate_or_tell(
+    hint: Any, namespaces: Iterable[Mapping[str, Any]], *, owner: str, what: str, faults: list[str]
+) -> Any:
+    """Evaluate `what` of an owner, its hint say; `Any` where it cannot be, and why is added to `faults`."""
+    try:
+        return evaluate(hint, namespaces)
+    except NameError as error:
+        faults.append(
+            f"{owner}: the name {error.name!r} in its {what} is not known; "
+            f"import it in the module, or pass namespace=locals()"
+        )
+    except Exception as error:
+        faults.append(f"{owner}: its {what} {hint!r} cannot be evaluated: {error}")
+    return Any
 
 
 def _holds_forward_reference(hint: Any) -> bool:

@@ -114,16 +114,8 @@ def _defining_class(cls: type, field: str) -> type:
 def _input(cls: type[Node], attribute: attrs.Attribute[Any], namespace: Mapping[str, Any], faults: list[str]) -> Input:
     place = f"{cls.__name__}.{attribute.name}"
     owner = _defining_class(cls, attribute.name)
-    hint: Any = Any
-    try:
-        hint = hints.evaluate(attribute.type, _namespaces(owner, namespace))
-    except NameError as error:
-        faults.append(
-            f"{place}: the name {error.name!r} in its hint is not known; "
-            f"import it in the module, or pass namespace=locals()"
-        )
-    except Exception as error:
-        faults.append(f"{place}: its hint {attribute.type!r} cannot be evaluated: {error}")
+    namespaces = _namespaces(owner, namespace)
+    hint = hints.evaluate_or_tell(attribute.type, namespaces, owner=place, what="hint", faults=faults)
     plain, metadata = hints.split_annotated(hint)
     marker = _marker(place, attribute, metadata, faults)
     return Input(

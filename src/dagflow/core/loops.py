@@ -23,6 +23,17 @@ START = -1
 """The number that stands for START among the sources of a node."""
 
 
+def sources_of(starts: Iterable[int], edges: Mapping[int, Iterable[int]]) -> list[list[int]]:
+    """What leads to each node: START first, then nodes in declared order; `edges` has the followers of each node."""
+    sources: list[list[int]] = [[] for _ in edges]
+    for start in starts:
+        sources[start].append(START)
+    for number, followers in edges.items():
+        for follower in followers:
+            sources[follower].append(number)
+    return sources
+
+
 @attrs.frozen
 class Loop:
     """A loop: its nodes and heads, and the loop in whose turns it lies (`None` for an outermost one)."""

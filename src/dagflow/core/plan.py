@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import attrs
 
-from dagflow.core.loops import START, Gate, Loop, build_gates, find_loops
+from dagflow.core.loops import START, Gate, Loop, build_gates, find_loops, sources_of
 from dagflow.core.topology import reachable, strongly_connected
 from dagflow.errors import GraphError
 
@@ -110,12 +110,7 @@ class Plan:
         index = {node.name: number for number, node in enumerate(nodes)}
         edges = {number: tuple(index[other] for other in node.successors) for number, node in enumerate(nodes)}
         first = tuple(index[other] for other in starts)
-        sources: list[list[int]] = [[] for _ in nodes]
-        for number in first:
-            sources[number].append(START)
-        for number, followers in edges.items():
-            for follower in followers:
-                sources[follower].append(number)
+        sources = sources_of(first, edges)
         found = reachable(edges, first)
         faults += [
             f"nothing leads to node {node.name}; add an edge to it, or remove it"
@@ -218,17 +213,12 @@ def _faulty_names(nodes: Sequence[PlanNode], starts: Sequence[str]) -> Iterator[
     for where, names in lists:
         for name in dict.fromkeys(names):
             if name not in known:
-                yield f"{where} leads to {name}, which is no node of the graph{_nearest(name, known)}"
+                from dagflow.core.structure import nearest  # only a faulty graph needs it
+
+                yield f"{where} leads to {name}, which is no node of the graph{nearest(name, sorted(known))}"
         if len(set(names)) < len(names):
             twice = ", ".join(dict.fromkeys(name for name in names if names.count(name) > 1))
             yield f"{where} leads to {twice} more than once; name each successor once"
-
-
-def _nearest(name: str, known: Collection[str]) -> str:
-    from difflib import get_close_matches  # only a faulty graph needs it
-
-    close = get_close_matches(name, sorted(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
 
 
 def _conflicts(

@@ -20,6 +20,7 @@ from zlib import crc32
 import attrs
 
 from dagflow import events
+from dagflow.core.encodable import is_encodable
 from dagflow.core.storage import Record
 from dagflow.errors import CheckpointError, describe
 from dagflow.events import Event
@@ -58,15 +59,7 @@ def write(event: Event, payload: Data, values: dict[str, str]) -> Record:
 def _text_of(data: Any) -> str:
     text = _to_text(data)
     # The text of an error may have lone surrogates (of file names, say), which no store can hold.
-    return text if text.isascii() or _is_encodable(text) else _to_ascii(data)
-
-
-def _is_encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return text if is_encodable(text) else _to_ascii(data)
 
 
 def _checksum(text: str) -> str:

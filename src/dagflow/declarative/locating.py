@@ -6,12 +6,12 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Mapping
-from difflib import get_close_matches
 from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from dagflow.core.structure import nearest
 from dagflow.declarative.project import PathError, confined
 from dagflow.errors import describe
 
@@ -47,11 +47,11 @@ class Locator:
                 found = getattr(found, part)
             except AttributeError:
                 known = [known for known in dir(found) if not known.startswith("_")]
-                raise NotFound(f"{place} has no {name}{_nearest(part, known)}") from None
+                raise NotFound(f"{place} has no {name}{nearest(part, known)}") from None
         return found
 
     def _nearest_given(self, text: str) -> str:
-        return _nearest(text, list(self._given)) if self._given else ""
+        return nearest(text, list(self._given)) if self._given else ""
 
     def _module(self, name: str) -> ModuleType:
         try:
@@ -83,8 +83,3 @@ class Locator:
             del sys.modules[name]
             raise NotFound(f"importing {text} failed: {describe(error)}") from error
         return module
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    found = get_close_matches(name, known, 1)
-    return f"; did you mean {found[0]}?" if found else ""

@@ -365,11 +365,9 @@ class Graph:
         faults = []
         for fn in overrides:
             if fn not in known:
-                from difflib import get_close_matches  # only a mistake needs it
+                from dagflow.core.structure import nearest  # only a mistake needs it
 
-                near = get_close_matches(name_of(fn), names, 1)
-                suggestion = f"; did you mean {near[0]}?" if near else ""
-                faults.append(f"deps overrides {name_of(fn)}, which no node depends on{suggestion}")
+                faults.append(f"deps overrides {name_of(fn)}, which no node depends on{nearest(name_of(fn), names)}")
         if faults:
             raise GraphError(faults, subject=f"graph {self.name}")
 

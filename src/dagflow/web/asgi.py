@@ -6,6 +6,8 @@ import json
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, TypeAlias
 
+from dagflow.core.encodable import is_encodable
+
 __all__ = ["ASGIApp", "Header", "Message", "Receive", "Scope", "Send", "headers_of", "send_answer", "to_text"]
 
 Scope: TypeAlias = "MutableMapping[str, Any]"
@@ -24,11 +26,7 @@ def headers_of(scope: Scope, name: bytes) -> list[bytes]:
 def to_text(data: Any) -> str:
     """Write JSON-able data as JSON in one line; what UTF-8 cannot hold, lone surrogates, is escaped."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return json.dumps(data, separators=(",", ":"), allow_nan=False)
-    return text
+    return text if is_encodable(text) else json.dumps(data, separators=(",", ":"), allow_nan=False)
 
 
 async def send_answer(

@@ -135,7 +135,7 @@ def test_functions_that_are_not_there(tmp_path: Path) -> None:
     (fault,) = faults_in(tmp_path, ONE.replace("function: f", 'function: "mth:sqrt"').replace(", MORE", ""))
     assert "there is no module mth" in fault
     (fault,) = faults_in(tmp_path, ONE.replace("function: f", 'function: "math:sqr"').replace(", MORE", ""))
-    assert "math has no sqr; did you mean sqrt?" in fault
+    assert "math has no sqr; did you mean 'sqrt'?" in fault
     (fault,) = faults_in(tmp_path, ONE.replace("function: f", 'function: "./tools.py:f"').replace(", MORE", ""))
     assert "tools.py" in fault
     (tmp_path / "tools.py").write_text("raise ValueError('broken')")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from dagflow.core.codec.faults import Unreadable, Unwritable
+from dagflow.core.encodable import is_encodable
 from dagflow.core.scalars import describe_json
 
 if TYPE_CHECKING:
@@ -110,13 +111,9 @@ def write_str(value: Any, at: Level) -> Any:
 
 def write_text(text: str) -> Any:
     """Write text that may hold lone surrogates, which UTF-8 does not have."""
-    if text.isascii():
+    if is_encodable(text):
         return text
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return {"$str": base64.b64encode(text.encode("utf-8", "surrogatepass")).decode()}
-    return text
+    return {"$str": base64.b64encode(text.encode("utf-8", "surrogatepass")).decode()}
 
 
 def read_str(data: Any, at: Level) -> Any:
@@ -141,13 +138,7 @@ def read_text(data: Any) -> str:
 
 
 def _all_texts(values: list[Any]) -> bool:
-    if set(map(type, values)) != {str}:
-        return False
-    try:
-        "".join(values).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return set(map(type, values)) == {str} and is_encodable("".join(values))
 
 
 def _all_ints(values: list[Any]) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import attrs
 
-from dagflow.core.loops import START, Loop, find_loops
+from dagflow.core.loops import Loop, find_loops, sources_of
 from dagflow.core.structure import nearest
 from dagflow.core.topology import reachable
 from dagflow.declarative.compiling.faults import Faults, Place
@@ -179,11 +179,5 @@ def _loops(spec: GraphFile, edges: Mapping[int, Sequence[int]], numbers: Mapping
         for target in ([edge.to] if isinstance(edge.to, str) else edge.to)
         if target in numbers
     ]
-    sources: list[list[int]] = [[] for _ in numbers]
-    for start in starts:
-        sources[start].append(START)
-    for number, targets in edges.items():
-        for target in targets:
-            sources[target].append(number)
     found = reachable(edges, starts)
-    return find_loops({number: list(edges[number]) for number in edges if number in found}, sources)
+    return find_loops({number: list(edges[number]) for number in edges if number in found}, sources_of(starts, edges))

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import attrs
 
+from dagflow.core.encodable import is_encodable
 from dagflow.core.structure import nearest
 from dagflow.declarative.prompts.filters import FILTERS, TESTS
 from dagflow.declarative.prompts.operations import COMPARISONS, compute, item, key, negate, number, part
@@ -113,7 +114,7 @@ class ExpressionReader:
 
     def _const(self, node: Any) -> Expression:
         value = node.value
-        if type(value) is str and not _is_encodable(value):
+        if type(value) is str and not is_encodable(value):
             return self.refuse(node, "a text holds a lone surrogate")
         if (type(value) is int and abs(value) > MAX_INTEGER) or (type(value) is float and not math.isfinite(value)):
             return self.refuse(node, "a number is too large")
@@ -276,14 +277,6 @@ _MAYBE_UNDEFINED: Final = {"CondExpr", "Filter", "Getattr", "Getitem", "Name"}
 
 def _nothing(rendering: Rendering) -> None:
     return None
-
-
-def _is_encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _show(node: Any, depth: int = 4) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from dagflow.core.encodable import is_encodable
 from dagflow.lm.protocol import LMRequest, LMResponse, ToolCall
 from dagflow.lm.written import request_data
 from dagflow.types import Usage
@@ -43,11 +44,8 @@ def write_entry(asked: Mapping[str, Any], response: LMResponse, made: float) -> 
     content = {"format": FORMAT, "made": made, "answer": answer, "request": asked}
     content["checksum"] = _digest(content)
     text = json.dumps(content, indent=2, ensure_ascii=False)
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # half of a surrogate pair, which has no form in UTF-8 but an escape
-        return json.dumps(content, indent=2)
-    return text
+    # Half of a surrogate pair has no form in UTF-8 but an escape.
+    return text if is_encodable(text) else json.dumps(content, indent=2)
 
 
 def read_entry(data: bytes, asked: Mapping[str, Any], *, made_after: float) -> LMResponse | None:
