@@ -322,7 +322,7 @@ async def test_a_reducer_that_raises_names_the_map() -> None:
     """A failing reducer is told with the map, the name and the number of values."""
     each = PythonTask(lambda item: item, name="each", returns=["x"])
     pipeline = Pipeline([Map("items", each, name="all", reducer=max)])
-    with pytest.raises(NodeError, match=r"the reducer of all for 'x' failed over 0 values: max\(\)"):
+    with pytest.raises(NodeError, match=r"the reducer of all for 'x' failed over 0 values: ValueError: max\(\)"):
         await pipeline.execute(parameters={"items": []})
 
 

@@ -141,3 +141,16 @@ async def test_a_class_that_no_hint_names_can_be_registered() -> None:
     with pytest.raises(NodeError, match="task make returned 'place', which cannot be recorded"):
         await Pipeline([make]).execute()
     assert Place("a") == (await Pipeline([make], types=[Place]).execute()).parameters["place"]
+
+
+async def test_a_coroutine_that_nobody_awaits_is_told() -> None:
+    """A sync function that gives what an async one returns is an error that says so, and nothing warns."""
+
+    async def fetch() -> int:
+        return 1
+
+    told = "returned a coroutine that nobody has awaited: its function is sync"
+    with pytest.raises(NodeError, match=f"task make {told}"):
+        await Pipeline([PythonTask(lambda: fetch(), name="make", offload="inline")]).execute()
+    with pytest.raises(NodeError, match=f"{told}|appears to be asynchronous"):  # Trio's threads see it themselves
+        await Pipeline([PythonTask(lambda: fetch(), name="make")]).execute()

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 import attrs
 
 from dagflow.core.structure import nearest
-from dagflow.errors import NodeError, StateConflict
+from dagflow.errors import NodeError, StateConflict, describe
 from dagflow.kernel.fanout import map_concurrent
 from dagflow.kernel.interruption import Interruption
 from dagflow.pipeline.nesting import Asked, Branch, interrupt_if_asked, several_failed
@@ -179,7 +179,9 @@ def _reduced(call: StepCall, reducer: Reducer, name: str, values: list[Any]) -> 
         told = told_by(call, error)
         step = call.activation.node
         count = f"{len(values)} {'value' if len(values) == 1 else 'values'}"
-        raise NodeError(f"the reducer of {step} for {name!r} failed over {count}: {told}", node=step) from told
+        raise NodeError(
+            f"the reducer of {step} for {name!r} failed over {count}: {describe(told)}", node=step
+        ) from told
     return call.front.shared.masking.value(value)
 
 

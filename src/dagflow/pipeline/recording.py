@@ -46,8 +46,9 @@ class PipelineRecorder:
         try:
             return self._write(value)
         except Unwritable as error:
+            problem = str(error).partition("; ")[0]  # what it says to do is for the fields of typed graphs
             raise NodeError(
-                f"parameter {name!r} cannot be recorded: {error}; give the pipeline its class, or a Serializer "
+                f"parameter {name!r} cannot be recorded: {problem}; give the pipeline its class, or a Serializer "
                 f"for it (types=[...])",
                 node=next(iter(self._front.compiled.steps)),
             ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Sequence
 from functools import partial
@@ -127,7 +128,15 @@ class TaskBody:
             options=self.task.overrides.get(executor.service_name, {}),
             here=partial(self.type.run, call, arguments),
         )
-        return await under_permit(call.step.context, partial(executor.execute, work))
+        value = await under_permit(call.step.context, partial(executor.execute, work))
+        if inspect.iscoroutine(value):
+            value.close()
+            raise NodeError(
+                f"task {call.task} returned a coroutine that nobody has awaited: its function is sync, and calls an "
+                f"async one; make it `async def`, and await that",
+                node=call.task,
+            )
+        return value
 
     def _writes(self, call: StepCall, value: Any) -> dict[str, Any]:
         try:
@@ -176,8 +185,9 @@ async def _tell(context: ActivationContext, stream: Stream, line: str) -> None:
 
 def unwritable(task: str, name: str, error: Unwritable) -> NodeError:
     """The error of a task that returned what cannot be written."""
+    problem = str(error).partition("; ")[0]  # what it says to do is for the fields of typed graphs
     return NodeError(
-        f"task {task} returned {name!r}, which cannot be recorded: {error}; name its class in the function's hints, or "
-        f"give the pipeline the class or a Serializer (types=[...]); or run without a store, with Object({name!r})",
+        f"task {task} returned {name!r}, which cannot be recorded: {problem}; name its class in the function's hints, "
+        f"or give the pipeline the class or a Serializer (types=[...]); or run without a store, with Object({name!r})",
         node=task,
     )
