@@ -4,7 +4,7 @@ import datetime
 import enum
 import io
 import math
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 import pytest
@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from dagflow.cli.live import CHILDREN_SHOWN, LiveTree
+from dagflow.cli.live import CHILDREN_SHOWN, LINES_A_FRAME, LiveTree
 from dagflow.cli.problems import tell_failure
+from dagflow.cli.spoken import Speakers
 from dagflow.cli.values import event_json, to_json
 from dagflow.errors import Failure, NodeError
-from dagflow.events import DependencyStarted, DependencySucceeded, NodeStarted, Progress, RunStarted
+from dagflow.events import DependencyStarted, DependencySucceeded, NodeStarted, Printed, Progress, RunEnded, RunStarted
 
 HEIGHT = 20
 """Of the terminal that trees are drawn for."""
@@ -150,3 +151,39 @@ def test_what_ended_is_marked() -> None:
     )
     tree.show(ended)
     assert drawn(tree)[-1].endswith("✓ fetch  1.50 s")
+
+
+def printed(run: str, text: str, *, stream: Literal["stdout", "stderr", "log"] = "stdout") -> Printed:
+    return Printed(seq=1, run=run, wall=0.0, elapsed=0.0, node="say", activation="say#1", stream=stream, text=text)
+
+
+def begun(run: str, parent: str, graph: str) -> RunStarted:
+    return RunStarted(seq=1, run=run, wall=0.0, elapsed=0.0, graph=graph, fingerprint="", parent=parent)
+
+
+def test_lines_of_tasks_say_by_which_way_they_come() -> None:
+    """Branches, items and iterations are told apart at any depth, whatever they are called, and without a beginning."""
+    speakers = Speakers()
+    assert speakers.line(begun("r/both#1/a/b.1", "both#1", "a/b")) is None
+    assert speakers.line(begun("r/both#1/a/b.1/each#1/[7].1", "each#1", "[7]")) is None
+    assert "both/a/b/say: x" == speakers.line(printed("r/both#1/a/b.1", "x"))
+    assert "both/a/b/each[7]/say (log): x" == speakers.line(printed("r/both#1/a/b.1/each#1/[7].1", "x", stream="log"))
+    assert "say: x" == speakers.line(printed("r", "x"))
+    ended = RunEnded(seq=1, run="r/both#1/a/b.1", wall=0.0, elapsed=0.0, outcome="complete")
+    assert speakers.line(ended) is None
+    assert "both#1/a/b.1/say (stderr): x" == speakers.line(printed("r/both#1/a/b.1", "x", stream="stderr"))
+
+
+def test_the_tree_has_lines_of_tasks_above_it() -> None:
+    """A line is cut at the edge of the terminal, is no markup, and of too many at once the rest is counted."""
+    written = io.StringIO()
+    tree = LiveTree(Console(width=40, height=HEIGHT, file=written), clock=lambda: 7.0)
+    with tree:
+        tree.show(printed("r", "[bold]" + "x" * 1000))
+        for number in range(LINES_A_FRAME + 4):
+            tree.show(printed("r", f"line {number}"))
+    lines = written.getvalue().splitlines()
+    assert f"say: [bold]{'x' * 28}…" == lines[0]
+    assert f"say: line {LINES_A_FRAME - 2}" in lines
+    assert f"say: line {LINES_A_FRAME - 1}" not in lines
+    assert any(line.startswith("… 5 lines more, too many at once") for line in lines)

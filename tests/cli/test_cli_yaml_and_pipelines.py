@@ -113,6 +113,30 @@ class TestPipelines:
             json.loads(ran.stdout)["loud"],
         )
 
+    @pytest.mark.parametrize("backend", ["asyncio", "trio"])
+    def test_what_tasks_print_log_and_yield_is_shown(self, backend: str) -> None:
+        """Each line says whose it is; what is long is cut, and what is no text is shown as such."""
+        ran = dagflow("run", "cli_speaking.py", "-v", "text=bu la", "--backend", backend)
+        assert (0, 2) == (ran.exit_code, json.loads(ran.stdout)["n"])
+        lines = [line[12:] for line in ran.stderr.splitlines()]
+        assert ["split (log): WARNING cli.speaking: splitting", "split (log): in lines"] == [
+            line for line in lines if line.startswith("split (log)")
+        ]
+        for place, word in enumerate(("bu", "la")):
+            assert f"each[{place}]/say: out {word}" in lines
+            assert f"each[{place}]/say (stderr): e\u241b[1m\u2400\ufffd {word}" in lines
+        spelt = [line.removeprefix("spell yielded ") for line in lines if line.startswith("spell yielded")]
+        assert [f'"{"bu" * 149}…', f'"{"la" * 149}…'] == spelt
+        assert "\x1b" not in ran.stderr
+
+    def test_what_tasks_print_and_yield_is_written_for_machines(self) -> None:
+        """Every line and item is an event of its own, whole, with the run that it is of."""
+        ran = dagflow("run", "cli_speaking.py", "-v", "text=bu la", "--events", "jsonl")
+        events = [json.loads(line) for line in ran.stdout.splitlines()]
+        printed = {(it["run"].partition("/")[2], it["text"]) for it in events if it["event"] == "Printed"}
+        assert {("each#1/[0].1", "out bu"), ("each#1/[1].2", "out la")} <= printed
+        assert ["bu" * 200, "la" * 200] == [it["value"] for it in events if it["event"] == "Yielded"]
+
     def test_a_failed_run_is_retried(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """What completed is not run again; the run log tells of both attempts."""
         store = ["--store", str(tmp_path / "runs.db")]

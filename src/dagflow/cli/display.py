@@ -7,6 +7,7 @@ import sys
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol, TextIO
 
+from dagflow.cli.spoken import Speakers
 from dagflow.cli.values import event_json
 from dagflow.events import (
     DependencyCancelled,
@@ -84,17 +85,21 @@ class JSONLines:
 
 
 class PlainLines:
-    """Writes a line for each thing that starts or ends, with the seconds since the run began or was resumed."""
+    """Writes a line for each thing that starts or ends, with the seconds since the run began or was resumed.
+
+    What tasks print, log and yield stands in between.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._speakers = Speakers()
         self._began: float | None = None
 
     def show(self, event: Event) -> None:
         """Write the line of an event, if it has one."""
         if self._began is None or (isinstance(event, RunStarted) and not event.parent):
             self._began = event.elapsed
-        line = describe_event(event)
+        line = self._speakers.line(event) or describe_event(event)
         if line is not None:
             self.say(f"{event.elapsed - self._began:8.3f} s  {line}")
 

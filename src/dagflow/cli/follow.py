@@ -26,7 +26,8 @@ __all__ = ["Ending", "follow", "run_and_show"]
 class Ending:
     """How a run ended: with a result, an error or a signal, or with several of them.
 
-    `events` are all that is known of the run, what was recorded before it was resumed too; `news` those of now.
+    `events` are all that is known of the run, what was recorded before it was resumed too; `news` those of now. None of
+    them is live only.
     """
 
     events: Sequence[Event] = ()
@@ -67,7 +68,8 @@ async def follow(prepare: Callable[[], PreparedRun[Any]], display: Display, sign
             group.start_soon(_execute, prepared, scope, events, ending)
             group.start_soon(_cancel_on_signal, signals, scope, display, ending)
             async for event in events:
-                ending.news.append(event)
+                if not event.live:  # there may be very many of those: a line of output each, say
+                    ending.news.append(event)
                 try:
                     if broken is None:
                         display.show(event)

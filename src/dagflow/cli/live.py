@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Literal
 
@@ -13,6 +14,7 @@ from rich.live import Live
 from rich.text import Text
 from rich.tree import Tree
 
+from dagflow.cli.spoken import Speakers
 from dagflow.events import (
     DependencyCancelled,
     DependencyFailed,
@@ -52,6 +54,8 @@ ENDS: Final[dict[type[Event], Status]] = {
 }
 SPINNER: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 FRAMES_A_SECOND: Final = 10
+LINES_A_FRAME: Final = 20
+"""How many lines of tasks are written between two drawings: drawing costs far more than printing does."""
 CHILDREN_SHOWN: Final = 12
 """Of more, the last ones are drawn: a terminal has no room for thousands, and drawing them takes time."""
 
@@ -104,15 +108,19 @@ class Row:
 class LiveTree:
     """Draws nodes as a tree with their dependencies, model calls and nested runs, as they happen.
 
-    The tree is wiped when the display closes: the timeline takes its place. Rich draws it in a thread of its
-    own, which ends with the display.
+    What tasks print, log and yield is written above it, the beginning of each line; of more than can be drawn, it is
+    said how many lines were left out. The tree is wiped when the display closes: the timeline takes its place. Rich
+    draws it in a thread of its own, which ends with the display. `clock` gives seconds.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._top: list[Row] = []
         self._rows: dict[tuple[str, str], Row] = {}
         self._owners: dict[str, Row] = {}
+        self._speakers = Speakers()
+        self._frame = self._written = self._left_out = 0
         self._console = console
+        self._clock = clock
         self._live = Live(
             get_renderable=self.draw,
             console=self._console,
@@ -129,6 +137,7 @@ class LiveTree:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._tell_left_out()
         self._live.stop()
 
     def say(self, text: str) -> None:
@@ -137,6 +146,10 @@ class LiveTree:
 
     def show(self, event: Event) -> None:
         """Take an event in; the tree is drawn anew by the clock."""
+        line = self._speakers.line(event)
+        if line is not None:
+            self._speak(line)
+            return
         match event:
             case RunStarted(parent=parent, run=run):
                 outer = self._rows.get((run.rpartition(f"/{parent}/")[0], parent))
@@ -168,6 +181,22 @@ class LiveTree:
                 self._note(event.run, activation, f"tries again: {error}")
             case _:
                 self._end(event)
+
+    def _speak(self, line: str) -> None:
+        frame = int(self._clock() * FRAMES_A_SECOND)
+        if frame != self._frame:
+            self._tell_left_out()
+            self._frame, self._written = frame, 0
+        if self._written == LINES_A_FRAME:
+            self._left_out += 1
+            return
+        self._written += 1
+        self._console.print(Text(line), no_wrap=True, overflow="ellipsis")
+
+    def _tell_left_out(self) -> None:
+        if self._left_out:
+            self.say(f"… {self._left_out} lines more, too many at once to be shown")
+            self._left_out = 0
 
     def _end(self, event: Event) -> None:
         match event:
