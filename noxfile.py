@@ -22,6 +22,7 @@ TESTING = [
     "anthropic>=2.0",
     "httpx2>=2.0",
     "trustme>=1.2",
+    "matplotlib>=3.9",
 ]
 RIVALS = [
     "sf-hamilton>=1.88",
