@@ -37,7 +37,7 @@ def cluster() -> Iterator[LocalCluster]:
     try:
         with dask.config.set(SETTINGS):
             cluster: LocalCluster = LocalCluster(  # type: ignore[no-untyped-call]  # Dask has few types
-                n_workers=1, threads_per_worker=2, processes=True, dashboard_address=None, silence_logs=logging.CRITICAL
+                n_workers=1, threads_per_worker=2, processes=True, dashboard_address=":0", silence_logs=logging.CRITICAL
             )
     finally:
         if before is None:

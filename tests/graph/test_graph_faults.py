@@ -148,7 +148,7 @@ def test_options_that_cannot_work_are_refused() -> None:
     faults = "\n".join(faults_of(Asks))
     assert 'slow is a sync function with a timeout, but a thread cannot be stopped; give it offload="process"' in faults
     assert "number is async, so offload='thread' does not apply to it" in faults
-    assert "it is a lambda, and a process of its own finds a function by the name of its module" in faults
+    assert "it is a lambda, and another process finds a function by the name of its module" in faults
     assert "mark number with different options" in faults
 
 

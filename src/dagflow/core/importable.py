@@ -11,7 +11,7 @@ from typing import Any
 
 __all__ = ["is_async", "main_origin", "refusal", "unreachable"]
 
-REFERENCE = "a process of its own finds a function by the name of its module and its own"
+REFERENCE = "another process finds a function by the name of its module and its own"
 
 
 def refusal(function: Callable[..., Any]) -> str | None:
