@@ -279,5 +279,5 @@ async def test_nobody_is_waited_for(tmp_path: Path) -> None:
     """A pipe that nobody writes to is no file of parameters: it is refused at once."""
     pipe = tmp_path / "p.json"
     os.mkfifo(pipe)
-    with anyio.fail_after(5), pytest.raises(ValueError, match=r"p\.json cannot be read: .*this is a named pipe"):
+    with anyio.fail_after(5), pytest.raises(ValueError, match=r"p\.json: it cannot be read: .*this is a named pipe"):
         await PIPELINE.execute(parameters_file=pipe)

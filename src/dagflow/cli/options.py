@@ -15,7 +15,6 @@ __all__ = [
     "Backend",
     "BackendOption",
     "BaseURLOption",
-    "ConfigurationOption",
     "DurabilityChoice",
     "DurabilityOption",
     "EventFormat",
@@ -83,14 +82,6 @@ StoreOption = Annotated[
         metavar="STORE",
         envvar=STORE_VARIABLE,
         help="Where runs are recorded: a file such as runs.db, sqlite:PATH, redis://HOST, module:name or file.py:name.",
-    ),
-]
-ConfigurationOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FILE",
-        help="A pipeline's configuration: its executor, store, catalog and secrets, as YAML or JSON. What --store says "
-        "comes first.",
     ),
 ]
 DurabilityOption = Annotated[

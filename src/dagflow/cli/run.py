@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -15,7 +15,6 @@ from dagflow.cli.options import (
     Backend,
     BackendOption,
     BaseURLOption,
-    ConfigurationOption,
     DurabilityChoice,
     DurabilityOption,
     EventsOption,
@@ -28,6 +27,14 @@ from dagflow.cli.options import (
     check_backend,
     check_timeout,
 )
+from dagflow.cli.pipeline_options import (
+    ConfigurationOption,
+    ParametersOption,
+    PipelineOptions,
+    PrintsOption,
+    RunFolderOption,
+    TagOption,
+)
 from dagflow.cli.problems import UsageProblem, told
 from dagflow.cli.runnable import Runnable
 from dagflow.cli.runs.questions import Resumption
@@ -35,7 +42,7 @@ from dagflow.cli.runs.stores import Place, find_place, thread_name
 from dagflow.cli.targets import load_target
 from dagflow.kernel.prepared import PreparedRun
 
-__all__ = ["load_configured", "needed_lm", "repeated", "run"]
+__all__ = ["needed_lm", "repeated", "run"]
 
 
 def run(
@@ -46,13 +53,16 @@ def run(
             "--input",
             "-i",
             metavar="JSON",
-            help="Fields of the start node, or keys of the state: JSON, @file or @- (stdin).",
+            help="Fields of the start node, keys of the state, or parameters: JSON, @file or @- (stdin).",
         ),
     ] = None,
     variables: Annotated[
         list[str] | None,
         typer.Option(
-            "--var", "-v", metavar="KEY=VALUE", help="A key of a YAML graph's state: JSON, text, @file or @-."
+            "--var",
+            "-v",
+            metavar="KEY=VALUE",
+            help="A key of a YAML graph's state, or a parameter: JSON, text, @file or @-.",
         ),
     ] = None,
     lm: LMOption = None,
@@ -62,15 +72,19 @@ def run(
     timeout: TimeoutOption = None,
     max_steps: MaxStepsOption = None,
     store: StoreOption = None,
-    configuration: ConfigurationOption = None,
     thread: Annotated[
         str | None,
         typer.Option(metavar="ID", help="The name to record the run under in the store. Default: a new one."),
     ] = None,
     durability: DurabilityOption = None,
+    parameters: ParametersOption = None,
+    configuration: ConfigurationOption = None,
+    run_folder: RunFolderOption = None,
+    capture_prints: PrintsOption = False,
+    tag: TagOption = None,
     traceback: TracebackOption = False,
 ) -> None:
-    """Run a graph and print its last node, or the state of a YAML graph, as JSON.
+    """Run a graph or pipeline; print its last node, the state of a YAML graph, or the parameters at the end, as JSON.
 
     Progress, timeline and errors go to standard error. The exit status is 0 for a run that completed, 1 for
     one that failed, 2 for a wrong command line, 3 for one that waits for answers, 130 after Ctrl-C and 143 after
@@ -79,10 +93,17 @@ def run(
     with told(with_traceback=traceback):
         check_timeout(timeout)
         check_backend(backend)
-        graph = load_configured(target, configuration)
+        for_pipeline = PipelineOptions(
+            configuration=configuration,
+            parameters=parameters,
+            run_folder=run_folder,
+            capture_prints=capture_prints,
+            tag=tag,
+        )
+        graph = load_target(target).with_options(for_pipeline)
         start = graph.begin(given, variables or ())
         model = needed_lm(graph, lm, base_url)
-        again = repeated(lm=lm, base_url=base_url, configuration=configuration, backend=backend)
+        again = repeated(lm=lm, base_url=base_url, backend=backend, others=for_pipeline.repeated)
         resumption = _recording(graph, target, store, thread, durability, again)
 
         def prepare() -> PreparedRun[Any]:
@@ -102,12 +123,6 @@ def run(
     raise typer.Exit(status)
 
 
-def load_configured(target: str, configuration: str | None) -> Runnable:
-    """Load a target, with the configuration of a file if there is one."""
-    graph = load_target(target)
-    return graph if configuration is None else graph.configured(configuration)
-
-
 def needed_lm(graph: Runnable, spec: str | None, base_url: str | None) -> LanguageModel | None:
     """Find the language model that a graph is to run with; raises `UsageProblem` where it needs one and has none."""
     if spec is not None:
@@ -119,10 +134,10 @@ def needed_lm(graph: Runnable, spec: str | None, base_url: str | None) -> Langua
     return None
 
 
-def repeated(*, lm: str | None, base_url: str | None, configuration: str | None, backend: Backend) -> tuple[str, ...]:
-    """The options of a run that whoever goes on with it gives again."""
-    options: list[str] = []
-    for name, value in (("--lm", lm), ("--base-url", base_url), ("--configuration", configuration)):
+def repeated(*, lm: str | None, base_url: str | None, backend: Backend, others: Sequence[str]) -> tuple[str, ...]:
+    """The options of a run that whoever goes on with it gives again, with the `others`."""
+    options: list[str] = list(others)
+    for name, value in (("--lm", lm), ("--base-url", base_url)):
         options += [name, value] if value is not None else []
     options += ["--backend", backend.value] if backend is not Backend.ASYNCIO else []
     return tuple(options)

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import attrs
 
 from dagflow.cli.inputs import read_parameters, read_start, read_state
+from dagflow.cli.pipeline_options import PipelineOptions
 from dagflow.cli.problems import UsageProblem
 from dagflow.core.inputs import inputs
 from dagflow.core.markers import Gate
@@ -76,8 +77,8 @@ class Runnable(Protocol):
         """Where it records its runs without being told."""
         ...
 
-    def configured(self, path: str) -> Runnable:
-        """Give the same with the configuration of a file; raises `UsageProblem` for what takes none."""
+    def with_options(self, options: PipelineOptions) -> Runnable:
+        """Give the same with what was given for a pipeline; raises `UsageProblem` for what takes none of it."""
         ...
 
     @property
@@ -133,9 +134,10 @@ class TypedTarget:
         """A typed graph has none."""
         return None
 
-    def configured(self, path: str) -> Runnable:
-        """A graph takes no configuration."""
-        raise no_configuration()
+    def with_options(self, options: PipelineOptions) -> TypedTarget:
+        """A graph takes none."""
+        options.refuse()
+        return self
 
     @property
     def lm_needs(self) -> tuple[str, ...]:
@@ -203,9 +205,10 @@ class YamlTarget:
         """Its checkpointer."""
         return self.graph.store
 
-    def configured(self, path: str) -> Runnable:
-        """A graph takes no configuration."""
-        raise no_configuration()
+    def with_options(self, options: PipelineOptions) -> YamlTarget:
+        """A graph takes none."""
+        options.refuse()
+        return self
 
     @property
     def lm_needs(self) -> tuple[str, ...]:
@@ -249,7 +252,7 @@ class PipelineTarget:
 
     pipeline: Pipeline
     module: ModuleType
-    configuration_file: str | None = None
+    options: PipelineOptions = attrs.field(factory=PipelineOptions)
     own_store: Store | None = None
 
     @property
@@ -262,14 +265,17 @@ class PipelineTarget:
         """Pipelines are not drawn."""
         raise UsageProblem(f"{self.name} is a pipeline; these commands are for graphs")
 
-    def configured(self, path: str) -> PipelineTarget:
-        """Take a configuration, whose store becomes its own; raises `ConfigurationError` and `PluginError`."""
+    def with_options(self, options: PipelineOptions) -> PipelineTarget:
+        """Take options. The store of a configuration becomes its own; raises `ConfigurationError`, `PluginError`."""
+        path = options.configuration
+        if path is None:
+            return attrs.evolve(self, options=options)
         reading = partial(read_services, Path(path), os.environ)
         try:
             services = run_to_completion(reading, backend="asyncio", instead="read_services")
         except ImportError as error:  # YAML is an extra
             raise UsageProblem(f"--configuration {path}: {error}") from None
-        return attrs.evolve(self, configuration_file=path, own_store=services.store)
+        return attrs.evolve(self, options=options, own_store=services.store)
 
     @property
     def lm_needs(self) -> tuple[str, ...]:
@@ -292,27 +298,18 @@ class PipelineTarget:
         refuse_graph_options(lm, max_steps)
         if "thread_id" in recorded:
             recorded["run_id"] = recorded.pop("thread_id")
-        return self.pipeline.prepare(parameters=begun, timeout=timeout, **self._configuration, **recorded)
+        return self.pipeline.prepare(parameters=begun, timeout=timeout, **self.options.to_begin(), **recorded)
 
     def prepare_resume(
         self, thread_id: str, answers: Mapping[str, Any], *, max_steps: int | None, **options: Any
     ) -> PreparedRun[PipelineResult]:
         """Prepare a retry."""
         refuse_graph_options(options.pop("lm", None), max_steps)
-        return self.pipeline.prepare_retry(thread_id, answers=answers, **self._configuration, **options)
-
-    @property
-    def _configuration(self) -> dict[str, Any]:
-        return {} if self.configuration_file is None else {"configuration_file": self.configuration_file}
+        return self.pipeline.prepare_retry(thread_id, answers=answers, **self.options.to_go_on(), **options)
 
     def output(self, result: Any) -> object:
         """The parameters at the end."""
         return result.parameters
-
-
-def no_configuration() -> UsageProblem:
-    """The problem of a graph that is given a pipeline's configuration."""
-    return UsageProblem("--configuration is for pipelines; a graph says in itself what it needs")
 
 
 def refuse_graph_options(lm: Any, max_steps: int | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -171,7 +172,7 @@ class PreparedPipeline(PreparedRun[PipelineResult]):
         path = self._options.get("parameters_file")
         from_file: dict[str, Any] = {}
         if path is not None:
-            from_file = await run_sync(read_parameters, path)
+            from_file = await run_sync(partial(read_parameters, path, pipeline=self._compiled.name))
         environ = {} if self.run.is_nested else self._front.shared.environ
         given = dict(self._options.get("parameters") or {})
         found = beginning(self._compiled, given, from_file=from_file, from_environment=environment_parameters(environ))

@@ -34,25 +34,32 @@ class ParameterError(ValueError):
         super().__init__(f"the parameters do not fit pipeline {pipeline}: " + "; ".join(map(str, self.invalid)))
 
 
-def read_parameters(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read a file of parameters: JSON where its name ends with `.json`, else YAML. Blocks; raises `ValueError`."""
+def read_parameters(path: str | os.PathLike[str], *, pipeline: str) -> dict[str, Any]:
+    """Read a file of parameters: JSON where its name ends with `.json`, else YAML. Blocks.
+
+    Raises `ParameterError`, and `SourceError` for what is no YAML.
+    """
     name = os.fspath(path)
+
+    def wrong(problem: str) -> ParameterError:
+        return ParameterError([InvalidField(f"file {name}", problem)], pipeline=pipeline)
+
     try:
         text = read_text(path, MAX_BYTES)
     except UnreadableFile as error:
-        raise ValueError(f"the parameters file {name} cannot be read: {error}") from error
+        raise wrong(f"it cannot be read: {error}") from error
     if name.endswith(".json"):
         try:
             data = read_json(text)
         except ValueError as error:
-            raise ValueError(f"the parameters file {name} is no JSON: {error}") from error
+            raise wrong(f"it is no JSON: {error}") from error
     else:
         data = read_document(text, file=name).data
     if isinstance(data, dict):
         return data
     if data is None:
         return {}
-    raise ValueError(f"the parameters file {name} holds a {type(data).__name__}; write names with their values")
+    raise wrong(f"it holds a {type(data).__name__}; write names with their values")
 
 
 def environment_parameters(environ: Mapping[str, str]) -> dict[str, str]:

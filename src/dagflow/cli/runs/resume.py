@@ -14,7 +14,6 @@ from dagflow.cli.options import (
     Backend,
     BackendOption,
     BaseURLOption,
-    ConfigurationOption,
     EventsOption,
     LMOption,
     MaxStepsOption,
@@ -26,11 +25,13 @@ from dagflow.cli.options import (
     check_backend,
     check_timeout,
 )
+from dagflow.cli.pipeline_options import ConfigurationOption, PipelineOptions, PrintsOption, RunFolderOption
 from dagflow.cli.problems import UsageProblem, tell_failure, told
-from dagflow.cli.run import load_configured, needed_lm, repeated
+from dagflow.cli.run import needed_lm, repeated
 from dagflow.cli.runs.answers import Answers, prompt, read_answers
 from dagflow.cli.runs.questions import Resumption
 from dagflow.cli.runs.stores import Place, existing_place, on_thread
+from dagflow.cli.targets import load_target
 from dagflow.errors import AnswerError
 from dagflow.kernel.prepared import PreparedRun
 from dagflow.types import Interrupt
@@ -42,7 +43,6 @@ def resume(
     target: TargetArgument,
     thread: ThreadArgument,
     store: StoreOption = None,
-    configuration: ConfigurationOption = None,
     answer: Annotated[
         list[str] | None,
         typer.Option(metavar="ID=JSON", help="Answer an open question; may be given several times."),
@@ -63,9 +63,12 @@ def resume(
         float | None,
         typer.Option(metavar="SECONDS", help="How long to wait for another run that works on the thread. Default: 12."),
     ] = None,
+    configuration: ConfigurationOption = None,
+    run_folder: RunFolderOption = None,
+    capture_prints: PrintsOption = False,
     traceback: TracebackOption = False,
 ) -> None:
-    """Go on with a recorded run and print its last node, or the state of a YAML graph, as JSON.
+    """Go on with a recorded run; print its last node, its state, or its parameters at the end, as JSON.
 
     What is recorded as complete is not run again. Questions that get no answer stay open; at a terminal, they are
     asked there unless answers are given. Output and exit status are those of `run`.
@@ -75,7 +78,10 @@ def resume(
         check_backend(backend)
         if wait is not None and not wait >= 0:
             raise UsageProblem(f"--wait is a number of seconds, 0 or more, not {wait:g}")
-        graph = load_configured(target, configuration)
+        for_pipeline = PipelineOptions(
+            configuration=configuration, run_folder=run_folder, capture_prints=capture_prints
+        )
+        graph = load_target(target).with_options(for_pipeline)
         place = Place(graph.own_store, "") if store is None and graph.own_store is not None else existing_place(store)
         model = needed_lm(graph, lm, base_url)
         state = on_thread(place, thread, lambda known: known.state())
@@ -95,7 +101,7 @@ def resume(
             ending = _ask(attempt, state.interrupts)
         else:
             ending = attempt(given.values)
-        again = repeated(lm=lm, base_url=base_url, configuration=configuration, backend=backend)
+        again = repeated(lm=lm, base_url=base_url, backend=backend, others=for_pipeline.repeated)
         resumption = Resumption(place, thread, target, again)
         status = tell(ending, resumption, output=graph.output, quiet=events is not None, with_traceback=traceback)
     raise typer.Exit(status)
