@@ -33,6 +33,32 @@ def names_run(result: Any) -> list[str]:
     return [event.node for event in result.events if isinstance(event, NodeSucceeded)]
 
 
+async def test_the_stream_tells_of_every_task() -> None:
+    """Start, end and failure of each task are events of the one stream, in their order; the end of the run is last."""
+
+    async def first() -> int:
+        return 1
+
+    async def second(x: int) -> None:
+        raise ValueError(f"no {x}")
+
+    told: list[str] = []
+    with pytest.raises(NodeError, match="no 1"):
+        async with Pipeline([PythonTask(first, returns=["x"]), PythonTask(second)], name="p").stream() as events:
+            async for event in events:
+                what = getattr(event, "node", "") or getattr(event, "outcome", "")
+                told.append(f"{type(event).__name__} {what}".strip())
+    assert [
+        "RunStarted",
+        "NodeStarted first",
+        "NodeSucceeded first",
+        "NodeStarted second",
+        "NodeRaised second",
+        "NodeFailed second",
+        "RunEnded failed",
+    ] == told
+
+
 async def test_sync_and_async_functions_follow_each_other() -> None:
     """Tasks run in the order of the list, and what one returns the next takes by name, sync or async."""
     pipeline = Pipeline(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ import anyio
 import pytest
 
 from dagflow.capture import Capture
+from dagflow.catalog import Catalog, FileCatalog
+from dagflow.errors import NodeError
 from dagflow.events import Printed
 from dagflow.kernel.thread import Thread
 from dagflow.pipeline.asynchronous import AsyncPipeline, AsyncPipelineContext
@@ -20,7 +24,8 @@ from dagflow.pipeline.executors import AsyncLocalExecutor, LocalExecutor, TaskWo
 from dagflow.pipeline.pipeline import Pipeline
 from dagflow.pipeline.run_log_fold import read_run_log
 from dagflow.pipeline.task_types import AsyncPythonTaskType
-from dagflow.pipeline.tasks import AsyncPythonTask, PythonTask, ShellTask
+from dagflow.pipeline.tasks import AsyncPythonTask, NotebookTask, PythonTask, ShellTask
+from dagflow.secret_stores import MappingSecrets
 from dagflow.store.memory import MemoryStore
 
 
@@ -87,7 +92,7 @@ async def test_three_executions_at_once_never_mix(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 async def test_the_process_stays_as_it_is(tmp_path: Path) -> None:
-    """Environment, path, working folder and standard output are the same during a run and after it."""
+    """Environment, path, working folder and standard output are the same during a run and after it, however it ends."""
 
     def look() -> Any:
         return dict(os.environ), list(sys.path), os.getcwd(), sys.stdout, sys.stderr
@@ -97,17 +102,57 @@ async def test_the_process_stays_as_it_is(tmp_path: Path) -> None:
     def task(**all: Any) -> None:
         during.append(look())
 
-    async def async_task(**all: Any) -> None:
+    async def generator(**all: Any) -> AsyncIterator[int]:
         during.append(look())
+        yield 1
 
+    programs_are_over = anyio.Event()
+
+    async def watch(**all: Any) -> None:
+        while not programs_are_over.is_set():
+            during.append(look())
+            await anyio.sleep(0.05)
+
+    async def end() -> None:
+        programs_are_over.set()
+
+    async def fail() -> None:
+        raise ValueError("the end")
+
+    (tmp_path / "notes.ipynb").write_text(
+        json.dumps(
+            {
+                "cells": [{"cell_type": "code", "id": "a", "metadata": {}, "outputs": [], "execution_count": None,
+                           "source": "import os, sys\nos.chdir('/')\nos.environ['x'] = 'changed'\nsys.path.clear()"}],
+                "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3"}},
+                "nbformat": 4,
+                "nbformat_minor": 5,
+            }
+        )
+    )  # fmt: skip
+    programs = [
+        NotebookTask(tmp_path / "notes.ipynb", secrets=["TOKEN"]),
+        ShellTask("cd /; export x=changed", shell=True, cwd=tmp_path, secrets=["TOKEN"], name="change"),
+        ShellTask("true", cwd=tmp_path, catalog=Catalog(put=["*.ipynb"])),
+        PythonTask(end),
+    ]
     steps = [
         PythonTask(task),
-        PythonTask(async_task),
-        ShellTask("cd /; export DAGFLOW_INPUT_x=changed; true", shell=True),
-        PythonTask(task, name="again"),
+        PythonTask(generator),
+        Parallel({"watch": PythonTask(watch), "programs": Pipeline(programs)}),
+        PythonTask(fail),
     ]
-    await Pipeline(steps).execute(parameters={"x": 1}, store=MemoryStore(), run_folder=tmp_path)
-    assert [before] * 3 == during
+    with pytest.raises(NodeError, match="the end"):
+        await Pipeline(steps).execute(
+            parameters={"x": 1},
+            store=MemoryStore(),
+            run_folder=tmp_path / "run",
+            catalog=FileCatalog(tmp_path / "catalog"),
+            secrets=MappingSecrets({"TOKEN": "open sesame"}),
+            capture=Capture(),
+        )
+    assert 2 < len(during)
+    assert all(before == seen for seen in during)
     assert before == look()
 
 

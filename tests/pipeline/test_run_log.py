@@ -227,7 +227,7 @@ async def test_runs_inside_of_a_task_are_parts_of_it() -> None:
 
 @pytest.mark.slow
 async def test_git_is_asked_once_and_may_be_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The commit, the branch and whether files differ are in the log; without a repository or git there is nothing."""
+    """The commit, the branch and whether files differ as the run began are in the log; without git there is nothing."""
     environ = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
     monkeypatch.chdir(tmp_path)
     assert await git_identity(environ) is None
@@ -247,7 +247,16 @@ async def test_git_is_asked_once_and_may_be_missing(tmp_path: Path, monkeypatch:
     store = MemoryStore()
     await Pipeline([Stub()]).execute(store=store, run_id="one")
     assert {"commit": commit, "branch": "trunk", "dirty": False} == (await read_run_log(store, "one")).git
+    broken = [True]
+    failing = Pipeline([PythonTask(lambda: 1 / (not broken[0]), name="divide")])
+    with pytest.raises(NodeError):
+        await failing.execute(store=store, run_id="two")
     (tmp_path / "file").write_text("2")
+    broken.clear()
+    broken.append(False)
+    await failing.retry("two", store=store)
+    log = await read_run_log(store, "two")
+    assert (2, {"commit": commit, "branch": "trunk", "dirty": False}) == (log.begun, log.git)
     git("checkout", "--detach")
     found = await git_identity(environ)
     assert found is not None

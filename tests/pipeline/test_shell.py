@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -175,6 +176,27 @@ async def test_much_output_takes_no_memory() -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 8_000_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["yes 0123456789", "cat /dev/zero"], ids=["lines", "one line of binary"])
+async def test_a_gigabyte_takes_no_memory(command: str) -> None:
+    """A gigabyte is read, in lines or without any, while our process stays as small as it was."""
+    process, most = psutil.Process(), 0
+    before = process.memory_info().rss
+
+    async def watch() -> None:
+        nonlocal most
+        while True:
+            most = max(most, process.memory_info().rss)
+            await anyio.sleep(0.05)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(watch)
+        task = ShellTask(f"{command} | head -c 1000000000", shell=True, name="print")
+        await Pipeline([task]).execute()
+        group.cancel_scope.cancel()
+    assert most - before < 64_000_000
 
 
 async def test_a_timeout_ends_the_program_and_what_it_started() -> None:
