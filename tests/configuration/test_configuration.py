@@ -113,7 +113,7 @@ def test_the_process_environment_is_not_looked_at(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("text", ["${", "a${NAME", "${a b}", "${}", "${1}"])
 def test_a_malformed_variable_is_refused(text: str) -> None:
     """What looks like a variable and is none is an error, not a text."""
-    assert "has a malformed ${" in problems({"catalog": {"type": "file-system", "root": text}}, NAME="x")[0]
+    assert " is malformed; write ${NAME}" in problems({"catalog": {"type": "file-system", "root": text}}, NAME="x")[0]
 
 
 def test_what_a_variable_holds_is_in_no_error() -> None:

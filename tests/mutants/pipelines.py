@@ -161,14 +161,14 @@ MUTANTS = {
     ),
     "stdout-restored": Mutant(
         "standard output is what it was once nobody captures prints",
-        "capture/prints.py",
-        "            if not _users:\n",
-        "            if False:\n",
+        "capture/installation.py",
+        "                if not self._users:\n",
+        "                if False:\n",
         "tests/capture/test_prints.py -k asked_for",
     ),
     "unset-in-configuration": Mutant(
         "a variable that is not set never stands for nothing in a configuration",
-        "configuration/expanding.py",
+        "source/expanding.py",
         "if not self.environment.get(name):",
         "if False:",
         "tests/configuration/test_configuration.py -k process_environment",

@@ -234,7 +234,7 @@ async def test_a_graph_file_names_a_plugin_as_its_checkpointer(
     ("given", "fault"),
     [
         ("{type: shelf, nmae: x}", "1:29: checkpointer.nmae: unknown field; did you mean 'name'?"),
-        ("{type: shelf, name: x, depth: '${SHELF}'}", "depth: expected integer, got what is in the environment"),
+        ("{type: shelf, name: x, depth: '${SHELF}'}", "depth: expected integer, got what ${SHELF} stands for, a text"),
         ("{type: shelf, name: '${SHLF}'}", "the environment has no value for ${SHLF}; did you mean 'SHELF'?"),
         ("{type: ruin}", "the plug-in 'ruin' of acme 1.0 (dagflow.stores: ruin = acme_config:Nothing) is broken"),
         ("{type: shelf, name: x, depth: 11}", "cannot be made from its options: ValueError: a shelf of 11"),

@@ -10,13 +10,13 @@ from typing import Any, NoReturn, TypeAlias
 import attrs
 from anyio.to_thread import run_sync
 
-from dagflow.configuration.expanding import Expansion
 from dagflow.configuration.kinds import KINDS, ChainedSecretsOptions
 from dagflow.configuration.model import SECTIONS, Choice, Configuration, ConfigurationError, Plugins
 from dagflow.core.answers import InvalidAnswer
 from dagflow.core.strict_json import read_json
 from dagflow.core.structure import nearest, structure
 from dagflow.errors import DagflowError, InvalidField
+from dagflow.source.expanding import Expansion
 from dagflow.source.files import UnreadableFile, read_text
 
 __all__ = ["Read", "load_configuration", "read_configuration"]
@@ -153,12 +153,7 @@ class _Reader:
         return attrs.evolve(options, providers=choices)
 
     def _tell(self, path: str, problem: str) -> None:
-        names = self.expansion.variables_at(path)
-        if names and " stands for" not in problem:
-            # The problem would show what is in the variable, and that may be a secret.
-            expected = problem.partition(", got ")[0] if problem.startswith("expected ") else "does not fit"
-            problem = f"{expected}, got what {' and '.join(f'${{{name}}}' for name in names)} stands for, a text"
-        self.problems.append(InvalidField(path, problem))
+        self.problems.append(self.expansion.without_values(InvalidField(path, problem)))
 
 
 def _parse(text: str, read: Read | None, subject: str) -> Any:

@@ -9,11 +9,12 @@ from typing import Any
 
 from dagflow.core.structure import nearest
 from dagflow.core.unions import json_types
-from dagflow.declarative.checkpointers import VARIABLE, expand, texts_of
+from dagflow.declarative.checkpointers import texts_of
 from dagflow.declarative.lint.rule import Hit
 from dagflow.declarative.lint.subject import LintSubject
 from dagflow.declarative.lint.walk import ROOT, PlacedNode
 from dagflow.declarative.model import InterruptNode, MemoryCheckpointer, RedisCheckpointer, SQLiteCheckpointer
+from dagflow.source.expanding import Expansion, names_in
 
 __all__ = [
     "answer_of_any_type",
@@ -37,7 +38,7 @@ CHECKPOINTER = ROOT / "checkpointer"
 def unset_names(subject: LintSubject) -> Iterator[tuple[str, str]]:
     """The keys of the checkpointer, each with a variable in it that is not set here."""
     for key, text in texts_of(subject.spec.checkpointer).items():
-        for name in VARIABLE.findall(text):
+        for name in names_in(text):
             if not subject.environment.get(name):
                 yield key, name
 
@@ -104,7 +105,7 @@ def sqlite_outside(subject: LintSubject) -> Iterator[Hit]:
     checkpointer = subject.spec.checkpointer
     if not isinstance(checkpointer, SQLiteCheckpointer) or any(unset_names(subject)):
         return
-    text = expand(checkpointer.path, subject.environment)
+    text = Expansion(subject.environment).expand(checkpointer.path)
     path = Path(os.path.normpath(subject.path.parent / text))
     if not path.is_relative_to(subject.root):
         yield Hit(CHECKPOINTER / "path", f"{path} is not in the project, {subject.root}; is that what is meant?")

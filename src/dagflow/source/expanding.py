@@ -1,4 +1,4 @@
-"""Putting environment variables in the place of `${NAME}`."""
+"""Putting environment variables in the place of `${NAME}` in the texts of a file."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import attrs
 from dagflow.core.structure import nearest
 from dagflow.errors import InvalidField
 
-__all__ = ["MAX_DEPTH", "Expansion"]
+__all__ = ["MAX_DEPTH", "Expansion", "names_in"]
 
 MAX_DEPTH: Final = 20
-"""How deep a configuration may be nested."""
+"""How deep the data may be nested."""
 
 _VARIABLE: Final = re.compile(r"\$\{([^}]*)(\}?)")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -22,7 +22,7 @@ _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 @attrs.define
 class Expansion:
-    """Expands a whole configuration, and remembers what it did where.
+    """Expands plain data, and remembers what it did where.
 
     What is put in is not looked at again, and is a text wherever it stands. An unset variable never stands for
     nothing: a run would go to another store than the one that was meant.
@@ -57,6 +57,15 @@ class Expansion:
             for name in names
         )
 
+    def without_values(self, item: InvalidField) -> InvalidField:
+        """Leave what came from the environment out of a problem: it may be a secret."""
+        names = self.variables_at(item.path)
+        if not names or " stands for" in item.problem:
+            return item
+        expected = item.problem.partition(", got ")[0] if item.problem.startswith("expected ") else "does not fit"
+        told = " and ".join(f"${{{name}}}" for name in names)
+        return InvalidField(item.path, f"{expected}, got what {told} stands for, a text")
+
     def _key(self, key: Any, path: str) -> str:
         if isinstance(key, str):
             return key
@@ -64,23 +73,25 @@ class Expansion:
         return str(key)
 
     def _text(self, text: str, path: str) -> str:
-        names: list[str] = []
-
         def value(found: re.Match[str]) -> str:
             name, closed = found.groups()
             if not closed or not _NAME.fullmatch(name):
-                self.problems.append(InvalidField(path, f"has a malformed {found[0][:40]}; write ${{NAME}}"))
+                self.problems.append(InvalidField(path, f"{found[0][:40]} is malformed; write ${{NAME}}"))
                 return ""
-            names.append(name)
             if not self.environment.get(name):
                 near = nearest(name, self.environment)
                 self.problems.append(InvalidField(path, f"the environment has no value for ${{{name}}}{near}; set it"))
             return self.environment.get(name, "")
 
-        expanded = _VARIABLE.sub(value, text)
+        names = names_in(text)
         if names:
-            self.variables[path] = tuple(names)
-        return expanded
+            self.variables[path] = names
+        return _VARIABLE.sub(value, text)
+
+
+def names_in(text: str) -> tuple[str, ...]:
+    """Name the variables of a text, in the order in which they stand there."""
+    return tuple(name for name, closed in _VARIABLE.findall(text) if closed and _NAME.fullmatch(name))
 
 
 def below(path: str, key: Any) -> str:
