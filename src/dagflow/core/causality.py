@@ -237,6 +237,8 @@ class Keys:
         Raises `StateConflict`, naming `at` as the place, and whatever a reducer raises.
         """
         first = states[0]
+        if len(states) == 1:
+            return first
         slots: dict[int, list[Slot]] = {}
         for other in states[1:]:
             if other.root is not first.root:

@@ -68,11 +68,11 @@ def structure(
     Raises `InvalidAnswer` with every problem, the first `MAX_PROBLEMS` of them: missing and unknown fields,
     wrong types, values that attrs validators refuse. Raises `UnsupportedType` for a type without a form in JSON.
     """
-    hint = peel(target)
-    if kind_of(hint) == "object" and (only is not None or given):
-        read: Reader = _part_reader(hint, only, dict(given or {}))
+    if only is None and not given:
+        read = _any_reader_of(target)
     else:
-        read = reader_of(hint)
+        hint = peel(target)
+        read = _part_reader(hint, only, dict(given or {})) if kind_of(hint) == "object" else reader_of(hint)
     try:
         value: T = read(data)
     except RecursionError as error:
@@ -91,6 +91,13 @@ def _first(problems: list[InvalidField]) -> list[InvalidField]:
 def assemble(target: Callable[..., T], given: Mapping[str, Any]) -> T:
     """Make an instance of a class from values by field name, which its constructor may take by an alias."""
     return target(**_by_alias(target, given))
+
+
+def _any_reader_of(target: Any) -> Reader:
+    try:
+        return reader_of(target)
+    except TypeError:  # what `Annotated` holds beside the type may have no hash
+        return reader_of(peel(target))
 
 
 def _part_reader(hint: Any, only: Sequence[str] | None, given: Mapping[str, Any]) -> ObjectReader:

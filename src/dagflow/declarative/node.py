@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import attrs
@@ -143,8 +143,4 @@ class YamlNode:
 
 
 def _front(context: ActivationContext) -> YamlRun:
-    from dagflow.declarative.front import YamlRun
-
-    front = context.run.front
-    assert isinstance(front, YamlRun)
-    return front
+    return cast("YamlRun", context.run.front)

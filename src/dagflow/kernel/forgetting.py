@@ -38,11 +38,9 @@ class Parts:
 
     def __init__(self, events: EventList) -> None:
         self._events = events
-        self._of_run: dict[str, Part] = {}
+        self.of_run: dict[str, Part] = {}
+        """The parts that go on, by the runs that belong to them."""
         self._over: deque[list[int]] = deque()
-
-    def __bool__(self) -> bool:
-        return bool(self._of_run)
 
     def begin(self, run: str) -> Part:
         """The part that `run` is, as a context manager around it."""
@@ -50,18 +48,18 @@ class Parts:
 
     def adopt(self, run: str, parent: str) -> None:
         """Let a run that is nested in another belong to the same part, if that one does."""
-        part = self._of_run.get(parent)
-        if part is not None and run not in self._of_run:
+        part = self.of_run.get(parent)
+        if part is not None and run not in self.of_run:
             self.add(run, part)
 
     def add(self, run: str, part: Part) -> None:
         """Let a run belong to a part."""
         part.runs.append(run)
-        self._of_run[run] = part
+        self.of_run[run] = part
 
     def note(self, event: Event) -> None:
         """Take note of an event that was recorded."""
-        part = self._of_run.get(event.run)
+        part = self.of_run.get(event.run)
         if part is not None:
             part.seqs.append(event.seq)
             if type(event) not in UNEVENTFUL:
@@ -70,7 +68,7 @@ class Parts:
     def end(self, part: Part, *, well: bool) -> None:
         """Take note that a part is over."""
         for run in part.runs:
-            del self._of_run[run]
+            del self.of_run[run]
         if well and part.is_uneventful and part.seqs:
             self._over.append(part.seqs)
 

@@ -119,7 +119,7 @@ class Journal:
         event = kind(seq=seq, run=run, wall=self._wall + elapsed, elapsed=elapsed, **fields)
         if not kind.live:
             self.events.append(event)
-            if self._parts:
+            if self._parts.of_run:
                 self._parts.note(event)
             if self._writer is not None:
                 self._writer.add(event, payload or {})
@@ -160,7 +160,7 @@ class Journal:
 
     def adopt(self, run: str, parent: str) -> None:
         """Take note that a run is nested in another."""
-        if self._parts:
+        if self._parts.of_run:
             self._parts.adopt(run, parent)
 
     def _forget(self) -> None:
