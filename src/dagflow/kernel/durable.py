@@ -98,8 +98,8 @@ def _refuse_open_questions(recording: Recording, durable: Durable) -> None:
 def _to_resume(recording: Recording, durable: Durable) -> tuple[RecordedRun, Mapping[str, Any]]:
     if not recording.newest:
         raise CheckpointError(
-            f"there is no thread {durable.thread_id} in the store; start it with run(..., thread_id=...), "
-            f"or look for its name with `list`",
+            f"there is no thread {durable.thread_id} in the store; start it with run(..., thread_id=...), a pipeline "
+            f"with execute(..., run_id=...), or look for its name with `list`",
             thread_id=durable.thread_id,
         )
     answers = durable.answers(recording.open) if callable(durable.answers) else durable.answers
