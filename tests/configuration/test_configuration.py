@@ -1,7 +1,6 @@
 """A configuration says what it should, or every fault is told with its path, and nothing out of the environment."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,11 +33,11 @@ WHOLE: dict[str, Any] = {
 }
 
 
-def read(data: Mapping[str, Any] | str, **environment: str) -> Configuration:
+def read(data: Any, **environment: str) -> Configuration:
     return read_configuration(data, environment=environment)
 
 
-def problems(data: Mapping[str, Any] | str, **environment: str) -> list[str]:
+def problems(data: Any, **environment: str) -> list[str]:
     with pytest.raises(ConfigurationError) as caught:
         read(data, **environment)
     assert all(str(item) in str(caught.value) for item in caught.value.invalid)
@@ -53,10 +52,10 @@ def test_every_section_is_read() -> None:
         catalog=Choice("file-system", FileCatalogOptions(root="files")),
         secrets=Choice("environment", EnvironmentSecretsOptions(prefix="APP_")),
     )
-    assert expected == read(WHOLE) == read(json.dumps(WHOLE))
+    assert expected == read(WHOLE)
 
 
-@pytest.mark.parametrize("data", [{}, "{}", "null", {"store": None}])
+@pytest.mark.parametrize("data", [{}, None, {"store": None}])
 def test_what_is_not_said_is_none(data: Any) -> None:
     """A section that is not there, or is empty, is `None`."""
     assert Configuration() == read(data)
@@ -174,21 +173,11 @@ def test_a_broken_plug_in_is_told_beside_everything_else() -> None:
     assert "the plug-in 'ruin' is broken" == str(caught.value.__cause__)
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("{", "it is no JSON"),
-        ('{"store": 1, "store": 2}', "the key 'store' is there twice"),
-        ('{"store": NaN}', "NaN is no JSON value"),
-        ("[" * 100_000, "is no JSON: it is nested too deeply"),
-        ("[]", "expected an object with executor"),
-        ('"text"', "expected an object with executor"),
-    ],
-)
-def test_what_is_no_configuration_is_refused(text: str, message: str) -> None:
-    """A text that is no JSON object is an error that says why."""
-    with pytest.raises(ConfigurationError, match=message):
-        read(text)
+@pytest.mark.parametrize("data", [[], "text", 3])
+def test_what_is_no_configuration_is_refused(data: Any) -> None:
+    """Data that is no object is an error that says what it should be."""
+    with pytest.raises(ConfigurationError, match="expected an object with executor"):
+        read(data)
 
 
 def test_odd_plain_data_is_refused() -> None:
@@ -201,38 +190,33 @@ def test_odd_plain_data_is_refused() -> None:
     assert any("is nested more than 20 levels deep" in line for line in told)
 
 
-async def test_a_file_is_read_with_the_given_reader(tmp_path: Path) -> None:
-    """The text of a file goes through `read=`; its folder is told, for the paths in it."""
-    file = tmp_path / "c.conf"
-    file.write_text("catalog file-system files")
-
-    def words(text: str) -> dict[str, Any]:
-        section, kind, root = text.split()
-        return {section: {"type": kind, "root": root}}
-
-    found = await load_configuration(file, environment={}, read=words)
-    assert (Choice("file-system", FileCatalogOptions(root="files")), tmp_path) == (found.catalog, found.folder)
-    file.write_text("{}")
-    assert Configuration(folder=tmp_path) == await load_configuration(str(file), environment={})
-    file.write_text("a b")
-    with pytest.raises(ConfigurationError, match="c.conf cannot be read: not enough values"):
-        await load_configuration(file, environment={}, read=words)
+async def test_a_file_is_read(tmp_path: Path) -> None:
+    """A file is JSON if its name says so, else YAML; its folder is told, for the paths in it."""
+    choice = Choice("file-system", FileCatalogOptions(root="files"))
+    for name, text in (("c.yaml", "catalog: {type: file-system, root: files}"), ("c.json", json.dumps(WHOLE))):
+        (tmp_path / name).write_text(text)
+        found = await load_configuration(tmp_path / name, environment={})
+        assert (choice, tmp_path) == (found.catalog, found.folder)
+    (tmp_path / "c.json").write_text("null")
+    assert Configuration(folder=tmp_path) == await load_configuration(str(tmp_path / "c.json"), environment={})
 
 
-@pytest.mark.parametrize("kind", ["missing", "folder", "pipe", "bytes", "large", "nul"])
-async def test_what_is_no_file_is_refused(tmp_path: Path, kind: str) -> None:
-    """A file that is missing, special, binary or huge is an error that names it, and nobody waits for it."""
-    path = str(tmp_path / "c.json")
-    if kind == "folder":
-        os.mkdir(path)
-    elif kind == "pipe":
-        os.mkfifo(path)
-    elif kind == "bytes":
-        Path(path).write_bytes(b"{}\xff")
-    elif kind == "large":
-        Path(path).write_bytes(b" " * (1024 * 1024 + 1))
-    elif kind == "nul":
-        path += "\0"
-    with pytest.raises(ConfigurationError, match="configuration") as caught:
-        await load_configuration(path, environment={})
-    assert path in str(caught.value)
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("c.json", "{", "it is no JSON: Expecting property name"),
+        ("c.json", '{"store": 1, "store": 2}', "the key 'store' is there twice"),
+        ("c.yaml", "store: 1\nstore: 2", r"c\.yaml:2:1: the key 'store' is there twice"),
+        ("c.json", "[]", "expected an object with executor"),
+        ("c.yaml", None, "No such file"),
+    ],
+)
+async def test_a_file_that_is_no_configuration_is_told(
+    name: str, text: str | None, message: str, tmp_path: Path
+) -> None:
+    """The error names the file, and says what is wrong and where."""
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        await load_configuration(tmp_path / name, environment={})
+    assert str(tmp_path / name) in str(caught.value)

@@ -219,7 +219,7 @@ def test_only_names_after_the_prefix_are_parameters() -> None:
 @pytest.mark.parametrize(
     ("name", "text", "problem"),
     [
-        ("p.json", "{", "is no JSON"),
+        ("p.json", "{", "it is no JSON: Expecting"),
         ("p.json", '{"count": 1, "count": 2}', "the key 'count' is there twice"),
         ("p.json", '{"count": NaN}', "NaN is no JSON"),
         ("p.json", "[1]", "holds a list"),

@@ -1,11 +1,11 @@
-"""Reading a configuration, from plain data, from text or from a file."""
+"""Reading a configuration, from plain data or from a file."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NoReturn
 
 import attrs
 from anyio.to_thread import run_sync
@@ -13,51 +13,48 @@ from anyio.to_thread import run_sync
 from dagflow.configuration.kinds import KINDS, ChainedSecretsOptions
 from dagflow.configuration.model import SECTIONS, Choice, Configuration, ConfigurationError, Plugins
 from dagflow.core.answers import InvalidAnswer
-from dagflow.core.strict_json import read_json
 from dagflow.core.structure import nearest, structure
 from dagflow.errors import DagflowError, InvalidField
 from dagflow.source.expanding import Expansion
-from dagflow.source.files import UnreadableFile, read_text
+from dagflow.source.faults import SourceError
+from dagflow.source.files import UnreadableFile
+from dagflow.source.plain import read_plain
 
-__all__ = ["Read", "load_configuration", "read_configuration"]
-
-Read: TypeAlias = Callable[[str], Any]
-"""Reads the text of a file, as YAML say, into plain data; whatever it raises says what is wrong with the text."""
+__all__ = ["load_configuration", "read_configuration"]
 
 
 async def load_configuration(
     path: str | os.PathLike[str],
     *,
     environment: Mapping[str, str],
-    read: Read | None = None,
     plugins: Plugins | None = None,
 ) -> Configuration:
     """Read the configuration file at `path`, in a worker thread; see `read_configuration`.
 
-    Raises `ConfigurationError`, also where the file cannot be read.
+    It is JSON where its name ends with `.json`, else YAML. Raises `ConfigurationError`, also where the file cannot be
+    read.
     """
     shown = os.fspath(path)
 
     def load() -> Configuration:
         try:
-            text = read_text(shown)
-        except UnreadableFile as error:
+            data = read_plain(shown)
+        except (UnreadableFile, SourceError) as error:
             raise ConfigurationError(f"the configuration {shown} cannot be read: {error}") from error
-        found = read_configuration(text, environment=environment, read=read, plugins=plugins, subject=shown)
+        found = read_configuration(data, environment=environment, plugins=plugins, subject=shown)
         return attrs.evolve(found, folder=Path(os.path.abspath(shown)).parent)
 
     return await run_sync(load)
 
 
 def read_configuration(
-    source: Mapping[str, Any] | str,
+    data: Any,
     *,
     environment: Mapping[str, str],
-    read: Read | None = None,
     plugins: Plugins | None = None,
     subject: str = "the configuration",
 ) -> Configuration:
-    """Read a configuration from plain data or from a text, which is JSON unless `read` reads it.
+    """Read a configuration from plain data; `None` is that of an empty file.
 
     `${NAME}` in a text is a variable of `environment`. Nothing else of the process is looked at. `plugins` has types
     beside those of `KINDS`, and is asked for those that are not among these. `subject` names the configuration in
@@ -67,8 +64,7 @@ def read_configuration(
     nearest name is suggested), values that do not fit, variables that are not set, and plug-ins that are broken, of
     which the first is the cause.
     """
-    data = _parse(source, read, subject) if isinstance(source, str) else source
-    if data is None:  # an empty file
+    if data is None:
         data = {}
     if not isinstance(data, Mapping):
         _refuse(subject, [InvalidField("$", f"expected an object with {', '.join(SECTIONS)}, got something else")])
@@ -154,14 +150,6 @@ class _Reader:
 
     def _tell(self, path: str, problem: str) -> None:
         self.problems.append(self.expansion.without_values(InvalidField(path, problem)))
-
-
-def _parse(text: str, read: Read | None, subject: str) -> Any:
-    try:
-        return read_json(text) if read is None else read(text)
-    except Exception as error:
-        what = f"it is no JSON: {error}" if read is None else str(error)
-        raise ConfigurationError(f"{subject} cannot be read: {what}") from error
 
 
 def _refuse(subject: str, problems: list[InvalidField], cause: Exception | None = None) -> NoReturn:

@@ -14,8 +14,8 @@ from dagflow.core.structure import nearest
 from dagflow.errors import InvalidField
 from dagflow.pipeline.binding import unfit
 from dagflow.pipeline.compiled import CompiledPipeline
-from dagflow.source import read_document
-from dagflow.source.files import UnreadableFile, read_text
+from dagflow.source.files import UnreadableFile
+from dagflow.source.plain import read_plain
 
 __all__ = ["PREFIX", "ParameterError", "beginning", "environment_parameters", "read_parameters"]
 
@@ -39,22 +39,14 @@ def read_parameters(path: str | os.PathLike[str], *, pipeline: str) -> dict[str,
 
     Raises `ParameterError`, and `SourceError` for what is no YAML.
     """
-    name = os.fspath(path)
 
     def wrong(problem: str) -> ParameterError:
-        return ParameterError([InvalidField(f"file {name}", problem)], pipeline=pipeline)
+        return ParameterError([InvalidField(f"file {os.fspath(path)}", problem)], pipeline=pipeline)
 
     try:
-        text = read_text(path, MAX_BYTES)
+        data = read_plain(path, MAX_BYTES)
     except UnreadableFile as error:
         raise wrong(f"it cannot be read: {error}") from error
-    if name.endswith(".json"):
-        try:
-            data = read_json(text)
-        except ValueError as error:
-            raise wrong(f"it is no JSON: {error}") from error
-    else:
-        data = read_document(text, file=name).data
     if isinstance(data, dict):
         return data
     if data is None:

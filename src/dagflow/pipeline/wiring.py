@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import attrs
 
 from dagflow.capture.capture import Capture
 from dagflow.catalog.files import FileCatalog
 from dagflow.pipeline.ports import NotebookDriver, Services
-from dagflow.source import read_document
 
 __all__ = ["completed", "notebook_driver", "read_services"]
 
@@ -27,15 +23,7 @@ async def read_services(path: Path, environ: Mapping[str, str]) -> Services:
     from dagflow.configuration.reading import load_configuration  # most runs have no such file
     from dagflow.pipeline.configured import InstalledTypes, services_of
 
-    read: Callable[[str], Any] | None = None
-    if path.suffix != ".json":
-        read = partial(_read_yaml, file=os.fspath(path))
-    found = await load_configuration(path, environment=environ, read=read, plugins=InstalledTypes())
-    return services_of(found, environ)
-
-
-def _read_yaml(text: str, file: str) -> Any:
-    return read_document(text, file=file).data
+    return services_of(await load_configuration(path, environment=environ, plugins=InstalledTypes()), environ)
 
 
 def completed(services: Services) -> Services:
