@@ -127,7 +127,7 @@ class _Opened(AbstractAsyncContextManager[TaskOutput]):
 
     async def __aenter__(self) -> TaskOutput:
         self._channel = await self._open_channel()
-        self._output = TaskOutput(self._masker, self._file, self._channel)
+        self._output = TaskOutput(self._masker, self._file, self._channel, takes_prints=self._prints)
         self._hooks.enter_context(capturing_logs())
         if self._prints:
             self._hooks.enter_context(routing_prints())

@@ -32,9 +32,15 @@ FULL: Final = 1024 * 1024
 
 
 class TaskOutput:
-    """Takes what a task prints; `Capture.open` makes it. Thread-safe."""
+    """Takes what a task prints; `Capture.open` makes it. Thread-safe.
 
-    def __init__(self, masker: Masker, file: OutputFile | None, channel: Channel | None) -> None:
+    `takes_prints` tells whether what functions print is output, too.
+    """
+
+    def __init__(
+        self, masker: Masker, file: OutputFile | None, channel: Channel | None, *, takes_prints: bool = False
+    ) -> None:
+        self.takes_prints: bool = takes_prints
         self._masker = masker
         self._file = file
         self._channel = channel

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import copy_context
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from anyio.to_thread import run_sync
 
 from dagflow.core.functions import Function
 from dagflow.kernel.context import ActivationContext, enter_activation
 from dagflow.kernel.limits import Permit
+
+if TYPE_CHECKING:
+    from dagflow.kernel.offload import ChildOutput
 
 __all__ = ["call_function", "call_here", "under_permit"]
 
@@ -33,16 +36,19 @@ async def call_function(function: Function, arguments: Mapping[str, Any], contex
     return await under_permit(context, partial(call_here, function, given))
 
 
-async def call_here(function: Function, arguments: Mapping[str, Any]) -> Any:
-    """Call the function with all of its arguments, where it is to run; the caller holds a permit."""
+async def call_here(function: Function, arguments: Mapping[str, Any], output: ChildOutput | None = None) -> Any:
+    """Call the function with all of its arguments, where it is to run; the caller holds a permit.
+
+    `output` takes what it says in a process of its own.
+    """
     if function.kind == "async":
         return await function.fn(**arguments)
     if function.offload == "inline":
         return function.fn(**arguments)
     if function.offload == "process":
-        from dagflow.kernel.offload import in_process  # few need what it imports
+        from dagflow.kernel.offload import call_in_process  # few need what it imports
 
-        return await in_process(function.fn, **arguments)
+        return await call_in_process(function.fn, (), arguments, output=output)
     # anyio gives the thread a copy of the context of its own, but what is set in it must not be seen here either.
     return await run_sync(partial(copy_context().run, function.fn, **arguments))
 

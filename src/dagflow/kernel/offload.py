@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import pickle
 import sys
-from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Literal, ParamSpec, Protocol, TypeVar
 
 import attrs
 
 from dagflow.core.importable import main_origin, refusal
 from dagflow.errors import ProcessError, name_of
 from dagflow.kernel import offload_child
-from dagflow.kernel.process import WholeOutput, communicate, describe_exit, open_child
+from dagflow.kernel.process import LastOutput, communicate, describe_exit, open_child
 
-__all__ = ["in_process"]
+__all__ = ["ChildOutput", "call_in_process", "in_process"]
 
 T = TypeVar("T")
 P = ParamSpec("P")
+
+
+class ChildOutput(Protocol):
+    """Takes what a function says in a process of its own."""
+
+    @property
+    def takes_prints(self) -> bool:
+        """Whether it takes what the function prints, too, and not only what it logs."""
+        ...
+
+    async def write(self, stream: Literal["stdout", "stderr", "log"], chunk: bytes) -> None:
+        """Take a piece as it comes; the function waits meanwhile when it goes on to write."""
+        ...
 
 
 async def in_process(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -36,32 +51,78 @@ async def in_process(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     the child dies.
     Cancellation ends the child: TERM, a few seconds, KILL.
     """
+    result: T = await call_in_process(function, args, kwargs)
+    return result
+
+
+async def call_in_process(
+    function: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    *,
+    output: ChildOutput | None = None,
+) -> Any:
+    """Call a sync function as `in_process` does, and give `output` what it logs, in the form that captured logs have.
+
+    The root logger has the level that it has here. If `output` takes prints, it also gets what the function, C code of
+    it and programs that it starts write to their standard output and error, as it comes. Raises what `output` raises,
+    too, after the child has ended.
+    """
     name = name_of(function)
     if reason := refusal(function):
         raise ProcessError(f"{name} cannot run in a process of its own: {reason}", command=())
     try:
-        call = pickle.dumps((function, args, kwargs))
+        call = pickle.dumps((function, tuple(args), dict(kwargs)))
     except Exception as error:
         raise ProcessError(
             f"the arguments of {name} cannot be sent to a process of its own ({error}); "
             f"pass values that pickle can write, paths for open files say, or call it in a thread",
             command=(),
         ) from error
-    request = pickle.dumps((sys.path, sys.argv, *main_module(call))) + pickle.dumps(call)
+    prints = output is not None and output.takes_prints
+    level = None if output is None else logging.getLogger().level
+    request = pickle.dumps((prints, level, sys.path, sys.argv, *main_module(call))) + pickle.dumps(call)
     command = [sys.executable, "-P", offload_child.__file__]
-    output = WholeOutput(command, sys.maxsize)
-    async with open_child(command, stderr="inherit") as child:
-        returncode = await communicate(child, request, output)
+    said = Said(output)
+    stdout, stderr = (
+        LastOutput(0, partial(output.write, stream) if output is not None and prints else None)
+        for stream in ("stdout", "stderr")
+    )
+    async with open_child(command, stderr="pipe" if prints else "inherit", channel=True) as child:
+        returncode = await communicate(child, request, stdout, stderr, said)
     try:
-        answer = Answer(*pickle.loads(output.data))
+        answer = Answer(*pickle.loads(said.answer))
     except Exception as error:
         raise ProcessError(
             f"{name} gave no result: its process {describe_exit(returncode)}",
             command=command,
             returncode=returncode,
         ) from error
-    result: T = answer.unpack(name, command, returncode)
-    return result
+    return answer.unpack(name, command, returncode)
+
+
+class Said:
+    """Takes what comes through the channel of a child: pieces of what is logged, and at last the answer."""
+
+    def __init__(self, output: ChildOutput | None) -> None:
+        self.data: bytearray = bytearray()
+        self.answer: bytes = b""
+        self._output = output
+
+    async def take(self, chunk: bytes) -> None:
+        self.data += chunk
+        head = offload_child.HEAD
+        while len(self.data) >= head.size:
+            kind, size = head.unpack_from(self.data)
+            end = head.size + size
+            if len(self.data) < end:
+                return
+            message = bytes(self.data[head.size : end])
+            del self.data[:end]
+            if kind == offload_child.ANSWER:
+                self.answer = message
+            elif self._output is not None:
+                await self._output.write("log", message)
 
 
 @attrs.frozen

@@ -16,8 +16,8 @@ import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
-from typing import Literal, Protocol, TypeAlias
+from contextlib import ExitStack, asynccontextmanager, suppress
+from typing import IO, Literal, Protocol, TypeAlias
 
 import anyio
 import attrs
@@ -27,7 +27,15 @@ from dagflow.errors import ProcessError, ProcessTimeout
 from dagflow.kernel.pipe import PipeReceiver, PipeSender
 from dagflow.kernel.session import living, send_signal
 
-__all__ = ["Child", "ProcessResult", "communicate", "describe_exit", "open_child", "run_process"]
+__all__ = [
+    "Child",
+    "LastOutput",
+    "ProcessResult",
+    "communicate",
+    "describe_exit",
+    "open_child",
+    "run_process",
+]
 
 Folder: TypeAlias = "str | os.PathLike[str]"
 Listener: TypeAlias = Callable[[bytes], Awaitable[object]]
@@ -111,18 +119,21 @@ async def open_child(
     cwd: Folder | None = None,
     grace: float = 5.0,
     stderr: Literal["pipe", "inherit"] = "pipe",
+    channel: bool = False,
 ) -> AsyncIterator[Child]:
     """Start a program without a shell, in a session of its own, and end that session on the way out.
 
     The block gets a `Child` with the streams of its standard files. However the block is left, the session
     is empty, its leader is reaped and every descriptor is closed by then: TERM, up to `grace` seconds while
     the output is read and thrown away, KILL. This is shielded from cancellation, and bounded. Enter and leave
-    it in one task. With `stderr="inherit"` the program writes to our own standard error.
+    it in one task. With `stderr="inherit"` the program writes to our own standard error. With `channel` it can write
+    to one descriptor more, whose number is its last argument.
 
     Raises `ProcessError` when the program cannot be started.
     """
     await checkpoint_if_cancelled()
-    child = Child(command, start(command, env=env, cwd=cwd, stderr=stderr), grace)
+    popen, receiving = start(command, env=env, cwd=cwd, stderr=stderr, channel=channel)
+    child = Child(command, popen, grace, receiving)
     try:
         yield child
     finally:
@@ -132,10 +143,12 @@ async def open_child(
 class Child:
     """A program that is running, the leader of its own session. `open_child` makes it and ends it.
 
-    `stderr` is `None` when the program writes to our own standard error.
+    `stderr` is `None` when the program writes to our own standard error, and `channel` when it has none.
     """
 
-    def __init__(self, command: Sequence[str], popen: subprocess.Popen[bytes], grace: float) -> None:
+    def __init__(
+        self, command: Sequence[str], popen: subprocess.Popen[bytes], grace: float, channel: IO[bytes] | None = None
+    ) -> None:
         assert popen.stdin is not None
         assert popen.stdout is not None
         self.command: tuple[str, ...] = tuple(command)
@@ -143,6 +156,7 @@ class Child:
         self.stdin: PipeSender = PipeSender(popen.stdin)
         self.stdout: PipeReceiver = PipeReceiver(popen.stdout)
         self.stderr: PipeReceiver | None = None if popen.stderr is None else PipeReceiver(popen.stderr)
+        self.channel: PipeReceiver | None = None if channel is None else PipeReceiver(channel)
         self._popen = popen
         self._grace = grace
         self._pidfd = open_pidfd(popen.pid)
@@ -208,7 +222,7 @@ class Child:
             self._pidfd = None
 
     def _receivers(self) -> list[PipeReceiver]:
-        return [self.stdout] if self.stderr is None else [self.stdout, self.stderr]
+        return [receiver for receiver in (self.stdout, self.stderr, self.channel) if receiver is not None]
 
     def _grace_left(self) -> float:
         """Say how long the session may take: up to a deadline that is still to come.
@@ -288,14 +302,17 @@ class LastOutput:
         self._listener = listener
 
     async def take(self, chunk: bytes) -> None:
+        """Take a chunk; raises what the listener raises."""
         self.data += chunk
         del self.data[: max(0, len(self.data) - self._keep)]
         if self._listener is not None:
             await self._listener(chunk)
 
 
-async def communicate(child: Child, input: bytes, stdout: Output, stderr: Output | None = None) -> int:
-    """Feed a child, drain it into `stdout` and `stderr`, and return its status when its session is empty."""
+async def communicate(
+    child: Child, input: bytes, stdout: Output, stderr: Output | None = None, channel: Output | None = None
+) -> int:
+    """Feed a child, drain it into what takes its output, and return its status when its session is empty."""
     failure: BaseException | None = None
     returncode = 0
     try:
@@ -304,6 +321,8 @@ async def communicate(child: Child, input: bytes, stdout: Output, stderr: Output
             tasks.start_soon(drain, child.stdout, stdout)
             if child.stderr is not None and stderr is not None:
                 tasks.start_soon(drain, child.stderr, stderr)
+            if child.channel is not None and channel is not None:
+                tasks.start_soon(drain, child.channel, channel)
             returncode = await child.finish()
     except BaseExceptionGroup as group:
         if len(group.exceptions) != 1:
@@ -339,27 +358,42 @@ def start(
     env: Mapping[str, str] | None,
     cwd: Folder | None,
     stderr: Literal["pipe", "inherit"],
-) -> subprocess.Popen[bytes]:
-    """Start a program in a session of its own. It blocks for about a millisecond: a `vfork` and an `exec`."""
+    channel: bool,
+) -> tuple[subprocess.Popen[bytes], IO[bytes] | None]:
+    """Start a program in a session of its own, and give our end of its channel, if it is to have one.
+
+    It blocks for about a millisecond: a `vfork` and an `exec`.
+    """
     if isinstance(command, str) or not command:
         raise ProcessError(
             f"a command is a non-empty sequence of strings, got {command!r}; no shell reads it: "
             f"for one, say ['sh', '-c', '...']",
             command=tuple(command),
         )
-    try:
-        return subprocess.Popen(
-            list(command),
-            bufsize=0,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE if stderr == "pipe" else None,
-            env=env,
-            cwd=cwd,
-            start_new_session=True,
-        )
-    except (OSError, ValueError) as error:
-        raise ProcessError(why_not_started(command, error, env=env, cwd=cwd), command=command) from error
+    with ExitStack() as ours, ExitStack() as theirs:
+        receiving: IO[bytes] | None = None
+        passed: tuple[int, ...] = ()
+        try:
+            if channel:
+                reading, writing = os.pipe()
+                theirs.callback(os.close, writing)
+                receiving = ours.enter_context(os.fdopen(reading, "rb", buffering=0))
+                passed = (writing,)
+            popen = subprocess.Popen(
+                [*command, *map(str, passed)],
+                bufsize=0,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE if stderr == "pipe" else None,
+                env=env,
+                cwd=cwd,
+                start_new_session=True,
+                pass_fds=passed,
+            )
+        except (OSError, ValueError) as error:
+            raise ProcessError(why_not_started(command, error, env=env, cwd=cwd), command=command) from error
+        ours.pop_all()
+        return popen, receiving
 
 
 def why_not_started(

@@ -49,6 +49,11 @@ class TaskOutput(Protocol):
         """The file that it is kept in, once something came; `None` if there is to be none."""
         ...
 
+    @property
+    def takes_prints(self) -> bool:
+        """Whether what functions print is output, too."""
+        ...
+
     async def write(self, stream: Stream, chunk: bytes) -> None:
         """Take a piece of output as it comes; whoever prints waits meanwhile."""
         ...

@@ -97,7 +97,7 @@ class PythonTaskType:
 
     async def run(self, call: TaskCall, arguments: Mapping[str, Any]) -> Any:
         """Call the function where its `offload` says."""
-        result = await call_here(self.called, arguments)
+        result = await call_here(self.called, arguments, call.output)
         if result is NOTHING and self.declared:
             raise NodeError(
                 f"task {call.task}: the generator {self.called.name} did not say what it returns; yield "
