@@ -8,8 +8,8 @@ MUTANTS = {
     "branches-at-once": Mutant(
         "branches run at once",
         "pipeline/composite_bodies.py",
-        "limit=len(self.branches))",
-        "limit=1)",
+        "run, limit = partial(self._branch, call), len(self.branches)",
+        "run, limit = partial(self._branch, call), 1",
         "tests/pipeline/test_composites.py -k half_a_second",
     ),
     "conflict": Mutant(

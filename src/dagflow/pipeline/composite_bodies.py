@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import attrs
 
 from dagflow.core.structure import nearest
 from dagflow.errors import NodeError, StateConflict, describe
-from dagflow.kernel.fanout import map_concurrent
-from dagflow.kernel.interruption import Interruption
-from dagflow.pipeline.nesting import Asked, Branch, interrupt_if_asked, several_failed
+from dagflow.kernel.parts import run_parts
+from dagflow.pipeline.nesting import Branch
 from dagflow.pipeline.predicates import Predicate
 from dagflow.pipeline.raising import told_by
 from dagflow.pipeline.steps import Outcome, StepCall
 
 __all__ = ["ChooseBranch", "MapItems", "Reducer", "RepeatBranch", "RunBranches"]
-
-R = TypeVar("R")
 
 Reducer = Callable[[list[Any]], Any]
 """Makes one value of those that several branches or items returned under one name, in declared order."""
@@ -35,7 +32,8 @@ class RunBranches:
 
     async def __call__(self, call: StepCall) -> Outcome:
         """Run what is not recorded yet; raises `StateConflict` for a parameter that two branches return."""
-        results = await _all(call, self._branch, self.branches, limit=len(self.branches))
+        run, limit = partial(self._branch, call), len(self.branches)
+        results = await run_parts(call.activation.node, run, self.branches, limit=limit)
         writers: dict[str, list[tuple[str, Any]]] = {}
         for branch, result in zip(self.branches, results, strict=True):
             for name, value in result.items():
@@ -69,7 +67,7 @@ class MapItems:
         """Run what is not recorded yet; an item that does not return a parameter that others do has `None` for it."""
         items = self._items(call)
         found: dict[str, list[Any]] = {name: [None] * len(items) for name in self.branch.compiled.gives}
-        await _all(call, partial(self._item, found), enumerate(items), limit=self.limit)
+        await run_parts(call.activation.node, partial(self._item, call, found), enumerate(items), limit=self.limit)
         writes: dict[str, Any] = {}
         for name, values in found.items():
             reducer = self.reducers.get(name)
@@ -86,7 +84,7 @@ class MapItems:
             return items
         raise NodeError(f"map {step} is over {self.over!r}, which is a {type(items).__name__} and no list", node=step)
 
-    async def _item(self, found: dict[str, list[Any]], call: StepCall, numbered: tuple[int, Any]) -> None:
+    async def _item(self, call: StepCall, found: dict[str, list[Any]], numbered: tuple[int, Any]) -> None:
         index, item = numbered
         own = {self.item: item} if self.index is None else {self.item: item, self.index: index}
         count = len(call.scope[self.over])
@@ -151,25 +149,6 @@ class RepeatBranch:
             return value
         step = call.activation.node
         raise NodeError(f"{self.until.described} of loop {step} is {_short(value)}, and no true or false", node=step)
-
-
-async def _all(
-    call: StepCall, run: Callable[[StepCall, Any], Awaitable[R]], parts: Iterable[Any], *, limit: int
-) -> list[R]:
-    """Run parts at once, `limit` of them; raises `NodeError` with all that failed, `Interruption` if any asks."""
-
-    async def one(part: Any) -> R | Asked:
-        try:
-            return await run(call, part)
-        except Interruption as interruption:
-            return Asked(interruption.interrupts)
-
-    try:
-        results = await map_concurrent(one, parts, limit=limit)
-    except ExceptionGroup as group:
-        raise several_failed(call, group.exceptions) from group
-    interrupt_if_asked(results)
-    return cast("list[R]", results)
 
 
 def _reduced(call: StepCall, reducer: Reducer, name: str, values: list[Any]) -> Any:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from dagflow.errors import DagflowError, Failure, NodeError, RunError, describe
-from dagflow.kernel.interruption import Interruption
+from dagflow.errors import NodeError, RunError
 from dagflow.kernel.run import Run, RunSettings
 from dagflow.pipeline.front import PipelineRun
 from dagflow.pipeline.steps import StepCall
-from dagflow.types import Interrupt
 
 if TYPE_CHECKING:
     from dagflow.pipeline.compiled import CompiledPipeline
 
-__all__ = ["Asked", "Branch", "interrupt_if_asked", "part_failed", "several_failed"]
+__all__ = ["Branch"]
 
 
 @attrs.frozen(eq=False)
@@ -51,42 +49,14 @@ class Branch:
             with run.journal.part(run.id, of=siblings):
                 await run.execute()
         except RunError as error:
-            raise part_failed(call, name, error) from error
+            raise _part_failed(call, name, error) from error
         assert run.schedule is not None
         state = run.schedule.final_state()
         return {name: state[name] for name in compiled.gives if name in state}
 
 
-@attrs.frozen
-class Asked:
-    """Stands for the result of a part that waits for an answer, while the others go on."""
-
-    interrupts: tuple[Interrupt, ...]
-
-
-def interrupt_if_asked(results: Sequence[Any]) -> None:
-    """Raise `Interruption` with the questions of all parts that ask, if any does."""
-    asked = [interrupt for result in results if isinstance(result, Asked) for interrupt in result.interrupts]
-    if asked:
-        raise Interruption(asked)
-
-
-def part_failed(call: StepCall, name: str, error: RunError) -> NodeError:
+def _part_failed(call: StepCall, name: str, error: RunError) -> NodeError:
     """The error of a step whose part failed, with the failures of that."""
     step = call.activation.node
     separator = "" if name.startswith("[") else "."
     return NodeError(f"{step}{separator}{name}: {error}", node=step, failures=error.failures)
-
-
-def several_failed(call: StepCall, errors: Sequence[Exception]) -> NodeError:
-    """One error of several parts that failed side by side, with all that they have to tell."""
-    step = call.activation.node
-    failures = [
-        failure
-        for error in errors
-        for failure in (
-            error.failures if isinstance(error, DagflowError) and error.failures else (Failure(error, step),)
-        )
-    ]
-    lines = "\n".join(f"  - {error if isinstance(error, NodeError) else describe(error)}" for error in errors)
-    return NodeError(f"{len(errors)} parts of {step} failed:\n{lines}", node=step, failures=failures)

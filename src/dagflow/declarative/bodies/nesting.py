@@ -13,11 +13,9 @@ from dagflow.core.fitting import fit
 from dagflow.core.unstructure import unstructure
 from dagflow.declarative.bodies.body import NodeCall, Outcome
 from dagflow.declarative.expressions import Scope, Template, ValueTemplate
-from dagflow.errors import DagflowError, Failure, NodeError, describe
+from dagflow.errors import NodeError
 from dagflow.kernel.cancellation import is_cancellation
-from dagflow.kernel.fanout import map_concurrent
-from dagflow.kernel.interruption import Interruption
-from dagflow.types import Interrupt
+from dagflow.kernel.parts import parts_failed, run_parts
 
 if TYPE_CHECKING:
     from dagflow.declarative.graph import YamlGraph
@@ -25,13 +23,6 @@ if TYPE_CHECKING:
     from dagflow.graph.graph import Graph
 
 __all__ = ["MapItems", "Race", "RunTypedGraph", "RunYamlGraph"]
-
-
-@attrs.frozen
-class Asked:
-    """Stands for the result of an item that waits for an answer."""
-
-    interrupts: tuple[Interrupt, ...]
 
 
 @attrs.frozen(eq=False)
@@ -48,13 +39,8 @@ class MapItems:
     async def __call__(self, call: NodeCall) -> Outcome:
         """Run what is not recorded yet; raises what the items that failed raised, `Interruption` where some ask."""
         items = self._items(call)
-        try:
-            results = await map_concurrent(partial(self._item, call, len(items)), enumerate(items), limit=self.limit)
-        except ExceptionGroup as group:
-            raise _several(call, group.exceptions) from group
-        asked = [one for result in results if isinstance(result, Asked) for one in result.interrupts]
-        if asked:
-            raise Interruption(asked)
+        run = partial(self._item, call, len(items))
+        results = await run_parts(call.activation.node, run, enumerate(items), limit=self.limit)
         return Outcome({self.collect: results} if self.collect is not None else {})
 
     def _items(self, call: NodeCall) -> Sequence[Any]:
@@ -71,10 +57,7 @@ class MapItems:
         names = {**call.scope.locals, self.name: item}
         if self.index is not None:
             names[self.index] = index
-        try:
-            writes = await self.inner.run(call, f"{call.activation.node}[{index}]", names, item, siblings=count)
-        except Interruption as interruption:
-            return Asked(interruption.interrupts)
+        writes = await self.inner.run(call, f"{call.activation.node}[{index}]", names, item, siblings=count)
         return self.inner.result_of(writes)
 
 
@@ -107,7 +90,7 @@ class Race:
             for name, inner in self.inners.items():
                 group.start_soon(race, name, inner)
         if not won:
-            raise _several(call, list(failed.values()), list(failed))
+            raise parts_failed(call.activation.node, list(failed.values()), list(failed))
         ((winner, value),) = won.items()
         writes = {self.state_key: value} if self.state_key is not None else {}
         return Outcome({**writes, self.winner_key: winner} if self.winner_key is not None else writes)
@@ -174,21 +157,3 @@ class RunTypedGraph:
         if self.input is None:
             return {name: scope.state[name] for name in self.fields if name in scope.state}
         return {key: template.evaluate(scope) for key, template in self.input.items()}
-
-
-def _several(call: NodeCall, errors: Sequence[Exception], names: Sequence[str] = ()) -> NodeError:
-    """One error of several that happened side by side, with all that they have to tell."""
-    node = call.activation.node
-    labels = names or [""] * len(errors)
-    lines = [
-        f"{name}: {describe(error)}" if name else describe(error) for name, error in zip(labels, errors, strict=True)
-    ]
-    failures = [
-        failure
-        for error in errors
-        for failure in (
-            error.failures if isinstance(error, DagflowError) and error.failures else (Failure(error, node),)
-        )
-    ]
-    failed = "\n".join(f"  - {line}" for line in lines)
-    return NodeError(f"{len(errors)} parts of node {node} failed:\n{failed}", node=node, failures=failures)
