@@ -199,6 +199,8 @@ def test_all_faults_are_told_at_once() -> None:
         "not a step",
         Stub(name="a/b"),
         PythonTask(fetch, returns=["a", "a", "not-a-name"], timeout=0, max_concurrency=0),
+        PythonTask(fetch, name="odd", retry=3, catalog=["out.csv"], on_failure="ignore"),  # type: ignore[arg-type]  # so
+        Parallel([Stub()]),  # type: ignore[arg-type]  # what it is about
         Stub(name="sums"),
         max_concurrency=0,
     )
@@ -213,10 +215,21 @@ def test_all_faults_are_told_at_once() -> None:
         "returns 'a' more than once",
         "returns 'not-a-name', which is no name of a parameter",
         "timeout must be a number of seconds above 0, not 0",
+        "retry is 3; write Retry(attempts=...)",
+        "catalog is ['out.csv']; write Catalog(get=[...], put=[...])",
+        "on_failure='ignore', which is no step of the pipeline; the steps are",
+        "and there is 'fail' and 'continue'",
+        "its branches are a list; name each: {name: branch}",
         "max_concurrency must be at least 1, not 0",
         "max_concurrency must be at least 1, or None",
     ):
         assert part in text, part
+
+
+def test_steps_are_a_list() -> None:
+    """A single step in the place of the list is told."""
+    with pytest.raises(GraphError, match=r"its steps are a Stub; write \[...\]"):
+        Pipeline(Stub())  # type: ignore[arg-type]  # what it is about
 
 
 def test_a_step_that_nothing_leads_to_is_a_fault() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,36 @@ from dagflow.errors import GraphError
 from dagflow.events import Printed
 from dagflow.kernel.thread import Thread
 from dagflow.pipeline.composites import Map
+from dagflow.pipeline.executors import LocalExecutor
 from dagflow.pipeline.pipeline import Pipeline
-from dagflow.pipeline.tasks import NotebookTask, PythonTask, ShellTask
+from dagflow.pipeline.tasks import NotebookTask, PythonTask, ShellTask, Stub
 from dagflow.secret_stores import MappingSecrets
 from dagflow.store.sqlite import SQLiteStore
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"executor": "local"}, "executor= takes an object such as LocalExecutor(), and not a str"),
+        (
+            {"executor": LocalExecutor},
+            "executor= takes an object such as LocalExecutor(), and not the class LocalExecutor",
+        ),
+        ({"store": "runs.db"}, 'store= takes an object such as SQLiteStore("runs.db"), and not a str'),
+        (
+            {"secrets": {"TOKEN": "x"}},
+            "secrets= takes an object such as EnvironmentSecrets(os.environ), and not a dict",
+        ),
+        ({"catalog": {}}, 'catalog= takes an object such as FileCatalog("files"), and not a dict'),
+        ({"parameters": [1]}, "parameters= takes names with their values, and not a list"),
+    ],
+    ids=["executor", "class", "store", "secrets", "catalog", "parameters"],
+)
+async def test_what_is_no_service_is_told_before_the_run(options: dict[str, Any], problem: str) -> None:
+    """Names and classes in the place of objects are errors that say what to pass."""
+    with pytest.raises(TypeError, match=re.escape(problem)):
+        await Pipeline([Stub()]).execute(**options)
+
 
 # Files
 

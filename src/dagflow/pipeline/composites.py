@@ -8,7 +8,7 @@ from typing import Any, Literal
 import attrs
 
 from dagflow.errors import GraphError
-from dagflow.pipeline.compiling import name_faults, nested_signature
+from dagflow.pipeline.compiling import described, name_faults, nested_signature
 from dagflow.pipeline.composite_bodies import ChooseBranch, MapItems, Reducer, RepeatBranch, RunBranches
 from dagflow.pipeline.flow import note_read
 from dagflow.pipeline.nesting import Branch
@@ -36,8 +36,7 @@ class Parallel(Step):
     def compile(self, context: CompileContext) -> CompiledStep:
         """Check the branches, and that what they are sure to return can be joined."""
         faults = _Faults(self.name)
-        if not self.branches:
-            faults.add("has no branches; give it at least one")
+        faults.branches(self.branches)
         branches = [branch for name, held in self.branches.items() if (branch := faults.branch(name, held, context))]
         sure: dict[str, list[str]] = {}
         for branch in branches:
@@ -115,8 +114,7 @@ class Conditional(Step):
         faults = _Faults(self.name)
         if (self.parameter is None) == (self.predicate is None):
             faults.add("is decided by a `parameter` or by a `predicate`; give it one of them")
-        if not self.branches:
-            faults.add("has no branches; give it at least one")
+        faults.branches(self.branches)
         chosen_by = self.predicate if self.parameter is None else self.parameter
         predicate = faults.predicate(chosen_by, context) if chosen_by is not None else None
         labels = [str(key) for key in self.branches]
@@ -208,6 +206,14 @@ class _Faults:
     def raise_if_any(self) -> None:
         if self.found:
             raise GraphError(self.found, subject=self.step)
+
+    def branches(self, branches: Any) -> None:
+        if not isinstance(branches, Mapping):
+            raise GraphError(
+                [f"its branches are {described(branches)}; name each: {{name: branch}}"], subject=self.step
+            )
+        if not branches:
+            self.add("has no branches; give it at least one")
 
     def branch(self, name: str, held: Any, context: CompileContext) -> Branch | None:
         self.found += name_faults(name, "a branch")

@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import attrs
 from anyio.to_thread import run_sync
@@ -19,6 +19,7 @@ from dagflow.kernel.context import current_activation
 from dagflow.kernel.prepared import PreparedRun
 from dagflow.kernel.run import Run, RunSettings
 from dagflow.pipeline.compiled import CompiledPipeline
+from dagflow.pipeline.compiling import described
 from dagflow.pipeline.front import PipelineRun, Shared
 from dagflow.pipeline.options import ExecuteOptions, RetryOptions
 from dagflow.pipeline.parameters import ParameterError, beginning, environment_parameters, read_parameters
@@ -32,6 +33,17 @@ __all__ = ["PreparedPipeline", "prepare", "prepare_retry"]
 
 LEASE_WAIT = 12.0
 """Seconds that a retry waits for the lease: that of a process that died ends within 10 of them."""
+
+
+SERVICES: Final[Mapping[str, tuple[str, str]]] = {
+    "executor": ("execute", "LocalExecutor()"),
+    "store": ("open", 'SQLiteStore("runs.db")'),
+    "catalog": ("put_bytes", 'FileCatalog("files")'),
+    "secrets": ("names", "EnvironmentSecrets(os.environ)"),
+    "capture": ("open", "Capture()"),
+    "notebooks": ("run", "JupyterDriver()"),
+}
+"""A method that the object for each service has, and an example of one."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -76,6 +88,17 @@ def check_options(given: Mapping[str, Any], known: Collection[str]) -> None:
             raise TypeError(f"there is no option {name!r}{near}")
 
 
+def check_values(given: Mapping[str, Any]) -> None:
+    """Refuse what is no service, and what are no parameters, before anything is done with them."""
+    for name, (method, example) in SERVICES.items():
+        value = given.get(name)
+        if value is not None and (isinstance(value, type) or not callable(getattr(value, method, None))):
+            raise TypeError(f"{name}= takes an object such as {example}, and not {described(value)}")
+    parameters = given.get("parameters")
+    if parameters is not None and not isinstance(parameters, Mapping):
+        raise TypeError(f"parameters= takes names with their values, and not {described(parameters)}")
+
+
 def check_run_id(run_id: object) -> str:
     """Give an id that names a run in a store, or raise `ValueError` or `TypeError` that says what is wrong."""
     try:
@@ -88,6 +111,7 @@ class PreparedPipeline(PreparedRun[PipelineResult]):
     """A run of a pipeline that has not begun. What it needs from files and services is found out when it does."""
 
     def __init__(self, compiled: CompiledPipeline, options: ExecuteOptions, recorded: Recorded) -> None:
+        check_values(options)
         outer = current_activation()
         around = outer.run.front.shared if outer is not None and isinstance(outer.run.front, PipelineRun) else None
         self._compiled = compiled

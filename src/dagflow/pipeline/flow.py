@@ -46,8 +46,9 @@ def faults_of_ways(ways: Sequence[Way]) -> list[str]:
     for way in ways:
         for word, target in (("next", way.next), ("on_failure", way.after_failure)):
             if target is not None and target not in names:
-                known = f"; the steps are {', '.join(map(repr, names))}"
-                near = nearest(target, names) or known
+                words = ("fail", "continue") if word == "on_failure" else (END,)
+                known = f"; the steps are {', '.join(map(repr, names))}, and there is {' and '.join(map(repr, words))}"
+                near = nearest(target, (*names, *words)) or known
                 faults.append(f"step {way.name!r} has {word}={target!r}, which is no step of the pipeline{near}")
     if faults:
         return faults  # nothing below can be said about a way that leads nowhere

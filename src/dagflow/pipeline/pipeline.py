@@ -46,6 +46,8 @@ class Pipeline:
         types: Iterable[type | Serializer] = (),
         namespace: Mapping[str, Any] | None = None,
     ) -> None:
+        if not isinstance(steps, Iterable):
+            raise GraphError([f"its steps are {described(steps)}; write [...]"], subject=f"pipeline {name}")
         self.name = name
         self.description = description
         self.steps: tuple[Step, ...] = tuple(steps)

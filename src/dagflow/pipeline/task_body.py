@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import attrs
 
-from dagflow.catalog.spec import CatalogFile
+from dagflow.catalog.spec import Catalog, CatalogFile
 from dagflow.core.codec import Unwritable
 from dagflow.core.fitting import is_json
 from dagflow.errors import GraphError, NodeError
@@ -25,6 +25,7 @@ from dagflow.pipeline.returns import match_returns, returns_faults
 from dagflow.pipeline.signature import returned
 from dagflow.pipeline.steps import CompiledStep, Outcome, StepCall
 from dagflow.pipeline.task_types.task_type import TaskCall, TaskType
+from dagflow.types import Retry
 
 if TYPE_CHECKING:
     from dagflow.pipeline.tasks import Task
@@ -37,6 +38,10 @@ def compile_task(task: Task, task_type: TaskType) -> CompiledStep:
     faults = returns_faults(task.returns, task_type.returns)
     if task.timeout is not None and not task.timeout > 0:
         faults.append(f"timeout must be a number of seconds above 0, not {task.timeout}")
+    if task.retry is not None and not isinstance(task.retry, Retry):
+        faults.append(f"retry is {task.retry!r}; write Retry(attempts=...)")
+    if task.catalog is not None and not isinstance(task.catalog, Catalog):
+        faults.append(f"catalog is {task.catalog!r}; write Catalog(get=[...], put=[...])")
     if task.max_concurrency is not None and task.max_concurrency < 1:
         faults.append(f"max_concurrency must be at least 1, not {task.max_concurrency}")
     if faults:
