@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, NoReturn
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 __all__ = ["MASK", "Mask", "Secret", "forms_of", "mask", "mask_keys"]
 
@@ -67,8 +67,9 @@ class Secret:
 def forms_of(secrets: Iterable[str | Secret]) -> tuple[str, ...]:
     """Give the texts to mask, the longest first: one secret may hold another.
 
-    They are each secret as it is, escaped for JSON and for a URL; and of one of several lines each line that is at
-    least 8 characters long: output is read line by line, and a key in PEM may stand indented.
+    They are each secret as it is, and escaped for JSON, for a URL and as Python's `repr` does, which is how a
+    `KeyError` tells it; and of one of several lines each line that is at least 8 characters long: output is read line
+    by line, and a key in PEM may stand indented.
     """
     values = [secret.reveal() if isinstance(secret, Secret) else secret for secret in secrets]
     lines = [line for value in values for line in map(str.strip, value.splitlines()) if len(line) >= _SHORTEST_LINE]
@@ -80,7 +81,10 @@ def _written(text: str) -> Iterator[str]:
     yield text
     yield json.dumps(text)[1:-1]
     yield json.dumps(text, ensure_ascii=False)[1:-1]
-    yield quote(text, safe="", errors="surrogatepass")
+    yield repr(text)[1:-1]
+    for safe in ("", "/"):
+        yield quote(text, safe=safe, errors="surrogatepass")
+    yield quote_plus(text, errors="surrogatepass")
 
 
 def mask(text: str, secrets: Iterable[str | Secret]) -> str:
