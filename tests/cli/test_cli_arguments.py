@@ -55,10 +55,10 @@ class TestTarget:
     @pytest.mark.parametrize(
         ("target", "told"),
         [
-            ("cli_plian", "there is no module cli_plian; did you mean cli_plain?"),
-            ("dagflow.erors", "there is no module dagflow.erors; did you mean dagflow.errors?"),
-            ("cli_plian.py", "there is no file cli_plian.py; did you mean cli_plain.py?"),
-            ("cli_plain.py:grph", "cli_plain.py has no grph; did you mean graph?"),
+            ("cli_plian", "there is no module cli_plian; did you mean 'cli_plain'?"),
+            ("dagflow.erors", "there is no module dagflow.erors; did you mean 'dagflow.errors'?"),
+            ("cli_plian.py", "there is no file cli_plian.py; did you mean 'cli_plain.py'?"),
+            ("cli_plain.py:grph", "cli_plain.py has no grph; did you mean 'graph'?"),
             ("cli_plain:Begin", "cli_plain:Begin is the class Begin, and no graph; there is cli_plain:graph"),
             ("graph.yaml", "there is no file graph.yaml"),
             ("graph.yaml:main", "graph.yaml holds one graph; leave :main out"),
@@ -199,9 +199,9 @@ class TestLanguageModel:
     @pytest.mark.parametrize(
         ("spec", "status", "told"),
         [
-            ("scripter", 2, "--lm scripter is unknown; did you mean scripted?\nthere is scripted ("),
+            ("scripter", 2, "--lm scripter is unknown; did you mean 'scripted'?\nthere is scripted ("),
             ("opnai:gpt", 2, "there is no module opnai"),
-            ("cli_models:mad", 2, "cli_models has no mad; did you mean made?"),
+            ("cli_models:mad", 2, "cli_models has no mad; did you mean 'made'?"),
             ("cli_models:no_model", 2, "cli_models:no_model is no language model but 42"),
             (
                 "cli_models:broken_lm",

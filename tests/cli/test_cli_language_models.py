@@ -195,9 +195,9 @@ class TestSpecs:
             ("anthropic:", "'anthropic:' names no model; write anthropic:MODEL"),
             ("dspy:", "'dspy:' names no model; write dspy:PROVIDER/MODEL"),
             ("pydantic-ai:nothing", "--lm pydantic-ai:nothing: 'nothing' cannot be used: Unknown model: nothing"),
-            ("claude", "--lm claude is unknown; did you mean claude-cli?\nthere is scripted ("),
+            ("claude", "--lm claude is unknown; did you mean 'claude-cli'?\nthere is scripted ("),
             ("gpt-5", "--lm gpt-5 is unknown\nthere is scripted ("),
-            ("OpenAI:gpt-5", "--lm OpenAI:gpt-5: there is no module OpenAI\nthere is scripted ("),
+            ("OpenAI:gpt-5", "--lm OpenAI:gpt-5: there is no module OpenAI"),
         ],
     )
     def test_a_wrong_one_is_a_usage_error(self, spec: str, told: str) -> None:

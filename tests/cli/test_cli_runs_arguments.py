@@ -48,7 +48,7 @@ class TestStore:
             ("sqlite::memory:", "use MemoryStore to keep no file"),
             ("redis://host:port:secret/", "--store: the URL of a RedisStore is like"),
             ("mystore.py", "--store mystore.py does not say which store of the file; write mystore.py:name"),
-            ("cli_orders:ordrs", "--store cli_orders:ordrs: cli_orders has no ordrs; did you mean orders?"),
+            ("cli_orders:ordrs", "--store cli_orders:ordrs: cli_orders has no ordrs; did you mean 'orders'?"),
             ("cli_orders:Speed.FAST", "is no store but <Speed.FAST: 'fast'>; one has the method open"),
             ("cli_nowhere:store", "there is no module cli_nowhere"),
         ],
@@ -200,7 +200,7 @@ class TestAnswers:
             (
                 ["A#1.nam=1"],
                 None,
-                "there is no open question A#1.nam; did you mean A#1.name?\nopen:\n  A#1.name (str): what?",
+                "there is no open question A#1.nam; did you mean 'A#1.name'?\nopen:\n  A#1.name (str): what?",
             ),
             (["L"], None, "--answer L does not say what it answers; write --answer ID=JSON\nopen:"),
             (["A#1.name=1", "A#1.name=2"], None, "there are two answers to A#1.name; give one"),
@@ -221,7 +221,7 @@ class TestAnswers:
 
     def test_a_typo_is_not_taken_for_a_string(self) -> None:
         """A misspelt id is no answer to the only open question, although that asks for a string."""
-        with pytest.raises(UsageProblem, match=r"there is no open question A#1.nmae; did you mean A#1.name\?"):
+        with pytest.raises(UsageProblem, match=r"there is no open question A#1.nmae; did you mean 'A#1.name'\?"):
             read_answers(["A#1.nmae=x"], None, self.two[:1])
 
     def test_where_nothing_is_open(self, dagflow: CommandLine) -> None:

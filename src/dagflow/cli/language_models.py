@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from dagflow.cli.problems import BrokenTarget, UsageProblem, nearest
+from dagflow.cli.problems import BrokenTarget, UsageProblem
 from dagflow.cli.targets import find_attribute, load_module, parse
+from dagflow.core.structure import nearest
 from dagflow.errors import LMError, describe
 from dagflow.lm.spec import adapters, find_adapter, load_lm
 

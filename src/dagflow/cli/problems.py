@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from typing import Final
 
 import typer
@@ -24,7 +23,6 @@ __all__ = [
     "WAITING",
     "BrokenTarget",
     "UsageProblem",
-    "nearest",
     "tell_failure",
     "told",
 ]
@@ -70,12 +68,6 @@ def told(*, with_traceback: bool = False) -> Iterator[None]:
         _leave(FAILED, f"cannot write: {error.strerror}")
     except (KeyboardInterrupt, typer.Abort):
         _leave(INTERRUPTED, "interrupted")
-
-
-def nearest(name: str, known: Sequence[str]) -> str:
-    """Suggest the known name that is most like `name`, as the end of a sentence; empty where none is."""
-    found = get_close_matches(name, known, 1)
-    return f"; did you mean {found[0]}?" if found else ""
 
 
 def tell_failure(error: Exception, *, with_traceback: bool) -> None:

@@ -13,8 +13,9 @@ from typing import Any
 
 import attrs
 
-from dagflow.cli.problems import BrokenTarget, UsageProblem, nearest
+from dagflow.cli.problems import BrokenTarget, UsageProblem
 from dagflow.cli.runnable import PipelineTarget, Runnable, TypedTarget, YamlTarget
+from dagflow.core.structure import nearest
 from dagflow.declarative.api import load_and_compile
 from dagflow.declarative.graph import YamlGraph
 from dagflow.errors import GraphError, describe
@@ -84,9 +85,7 @@ def _load_yaml(target: Target, *, with_checkpointer: bool) -> YamlGraph:
 
 
 def _nearest_file(path: Path) -> str:
-    folder = path.parent
-    known = [str(folder / name) for name in os.listdir(folder)] if folder.is_dir() else []
-    return nearest(str(path), known)
+    return nearest(path.name, os.listdir(path.parent)) if path.parent.is_dir() else ""
 
 
 def load_module(target: Target) -> ModuleType:
@@ -184,6 +183,5 @@ def _nearest_module(name: str, missing: str) -> str:
     """Suggest a module beside the one that is missing."""
     package, _, last = (missing or name).rpartition(".")
     folders = getattr(sys.modules.get(package), "__path__", None) if package else None
-    known = [found.name for found in pkgutil.iter_modules(folders)]
-    suggestion = nearest(last, known)
-    return suggestion.replace("mean ", f"mean {package}.") if package else suggestion
+    beside = f"{package}." if package else ""
+    return nearest(f"{beside}{last}", [f"{beside}{found.name}" for found in pkgutil.iter_modules(folders)])

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from dagflow.core.dependencies import plan_fields
-from dagflow.core.inputs import inputs
 from dagflow.core.plan import Plan
 from dagflow.core.schedule import Activation
 from dagflow.declarative.expressions import Scope
 from dagflow.declarative.language_models import Models
 from dagflow.declarative.state import StateSchema
 from dagflow.kernel.context import ActivationContext
-from dagflow.kernel.standalone import NodeMaker
+from dagflow.kernel.standalone import NodeMaker, resolve_inputs_of
 
 if TYPE_CHECKING:
     from dagflow.declarative.node import YamlNode
@@ -76,8 +74,7 @@ class YamlRun:
 
     async def resolve_inputs(self, activation: ActivationContext, target: type[Any]) -> dict[str, Any]:
         """Resolve the dependency fields of a typed node that a function of the graph makes."""
-        plan = plan_fields(inputs(target), owner=target.__name__)
-        return await activation.run.resolver.resolve(plan, node=activation.node, asker=activation, exclusive=False)
+        return await resolve_inputs_of(target, activation)
 
     async def make_node(self, target: type[Any], resolved: dict[str, Any]) -> Any:
         """Make a dependency that is a typed node; the run's language model fills its plain fields."""

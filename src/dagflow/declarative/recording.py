@@ -9,13 +9,12 @@ import attrs
 
 from dagflow.core.answers import InvalidAnswer
 from dagflow.core.codec import Unreadable, Unwritable
-from dagflow.core.dependencies import Call
 from dagflow.core.fitting import fit
 from dagflow.core.replay import RecordedRun, replay
 from dagflow.core.schedule import Schedule
 from dagflow.errors import AnswerError, GraphChanged, InvalidField, NodeError
 from dagflow.events import NodeSucceeded
-from dagflow.kernel.recorded import NO_VALUE
+from dagflow.kernel.recorded import NoDependencies
 from dagflow.types import Interrupt
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ class Answered:
     state: Mapping[str, Any] = attrs.field(factory=dict)
 
 
-class YamlRecorder:
+class YamlRecorder(NoDependencies):
     """Writes what one run comes to into the journal, and takes over what it finds there (`kernel.recorded`)."""
 
     def __init__(self, front: YamlRun) -> None:
@@ -60,18 +59,6 @@ class YamlRecorder:
     def write_step(self, node: str, value: Any, result: Any, writes: Mapping[str, Any]) -> Mapping[str, Any]:
         """Write what an activation wrote."""
         return {"writes": self._schema.write(writes, node)} if writes else {}
-
-    def dependency_key(self, call: Call) -> str:
-        """Dependencies of functions are called again after a resume."""
-        return ""
-
-    def write_dependency(self, call: Call, value: Any) -> Any:
-        """Dependencies of functions are not recorded."""
-        return NO_VALUE
-
-    def read_dependency(self, call: Call, data: Any) -> Any:
-        """Never asked for: nothing is recorded."""
-        raise AssertionError("no dependency of a YAML graph is recorded")
 
     def read_answer(self, interrupt: Interrupt, answer: Any) -> tuple[Any, Any]:
         """Check an answer against the type of its state key, and give it as a value and as data."""

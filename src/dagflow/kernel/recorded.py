@@ -10,7 +10,7 @@ from dagflow.core.replay import RecordedRun
 from dagflow.events import DependencySucceeded, NodeSucceeded
 from dagflow.types import Interrupt
 
-__all__ = ["NO_VALUE", "RecordedDependencies", "Recorder"]
+__all__ = ["NO_VALUE", "NoDependencies", "RecordedDependencies", "Recorder"]
 
 NO_VALUE: Any = object()
 """Stands for the value of a dependency that is not recorded."""
@@ -61,6 +61,22 @@ class Recorder(Protocol):
     def typed(self, event: NodeSucceeded) -> NodeSucceeded:
         """The event with typed values in the place of its data, after `restore`."""
         ...
+
+
+class NoDependencies:
+    """The part of a `Recorder` whose dependencies are not recorded: a run that goes on calls them again."""
+
+    def dependency_key(self, call: Call) -> str:
+        """None has a name."""
+        return ""
+
+    def write_dependency(self, call: Call, value: Any) -> Any:
+        """None is written."""
+        return NO_VALUE
+
+    def read_dependency(self, call: Call, data: Any) -> Any:
+        """Never asked for, as nothing is recorded."""
+        raise AssertionError(f"the dependency {call.name} is not recorded")
 
 
 class RecordedDependencies:

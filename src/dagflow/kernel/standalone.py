@@ -13,11 +13,11 @@ from dagflow.core.markers import Dep
 from dagflow.core.node import Node
 from dagflow.errors import GraphError, RecallError, name_of
 from dagflow.kernel.cancellation import never_wrapped
-from dagflow.kernel.context import current_activation
+from dagflow.kernel.context import ActivationContext, current_activation
 from dagflow.kernel.resolve import Resolver, Schedule
 from dagflow.kernel.resources import Resources
 
-__all__ = ["NodeMaker", "resolve_calls", "resolve_dep", "resolve_fields"]
+__all__ = ["NodeMaker", "resolve_calls", "resolve_dep", "resolve_fields", "resolve_inputs_of"]
 
 T = TypeVar("T")
 Overrides = Mapping[Callable[..., Any], Any]
@@ -148,6 +148,12 @@ async def _resolve(
             return await resolver.resolve(plan, node=node)
     except BaseExceptionGroup as group:
         raise (never_wrapped(group) or group) from None
+
+
+async def resolve_inputs_of(target: type[Any], activation: ActivationContext) -> dict[str, Any]:
+    """Resolve the dependency fields of a node that the body of an activation makes, outside of typed graphs."""
+    plan = plan_fields(inputs(target), owner=target.__name__)
+    return await activation.run.resolver.resolve(plan, node=activation.node, asker=activation, exclusive=False)
 
 
 class NodeMaker:

@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 
-from dagflow.core.dependencies import plan_fields
-from dagflow.core.inputs import inputs
 from dagflow.core.schedule import Activation
 from dagflow.core.secrets import Secret
 from dagflow.kernel.context import ActivationContext
 from dagflow.kernel.limits import Limit
-from dagflow.kernel.standalone import NodeMaker
+from dagflow.kernel.standalone import NodeMaker, resolve_inputs_of
 from dagflow.pipeline.masking import Masking
 from dagflow.pipeline.ports import Services
 from dagflow.pipeline.steps import StepCall
@@ -125,8 +123,7 @@ class PipelineRun:
 
     async def resolve_inputs(self, activation: ActivationContext, target: type[Any]) -> dict[str, Any]:
         """Resolve the dependency fields of a typed node that a task makes."""
-        plan = plan_fields(inputs(target), owner=target.__name__)
-        return await activation.run.resolver.resolve(plan, node=activation.node, asker=activation, exclusive=False)
+        return await resolve_inputs_of(target, activation)
 
     async def make_node(self, target: type[Any], resolved: dict[str, Any]) -> Any:
         """Make a dependency of a task that is a typed node, from the values of its dependency fields."""

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from dagflow.core.codec import Unreadable, Unwritable
-from dagflow.core.dependencies import Call
 from dagflow.core.replay import RecordedRun
 from dagflow.errors import AnswerError, CheckpointError, GraphChanged, InvalidField, NodeError
 from dagflow.events import NodeSucceeded
-from dagflow.kernel.recorded import NO_VALUE
+from dagflow.kernel.recorded import NoDependencies
 from dagflow.types import Interrupt
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ PARAMETERS = "parameters"
 """Where the parameters stand in what the journal says of the beginning of a run."""
 
 
-class PipelineRecorder:
+class PipelineRecorder(NoDependencies):
     """Writes what one run comes to into the journal, and takes over what it finds there (`kernel.recorded`)."""
 
     def __init__(self, front: PipelineRun) -> None:
@@ -67,18 +66,6 @@ class PipelineRecorder:
             from dagflow.pipeline.task_body import unwritable  # which imports what this module is imported by
 
             raise unwritable(node, name, error) from error
-
-    def dependency_key(self, call: Call) -> str:
-        """Dependencies of functions are called again by a run that goes on."""
-        return ""
-
-    def write_dependency(self, call: Call, value: Any) -> Any:
-        """Dependencies of functions are not recorded."""
-        return NO_VALUE
-
-    def read_dependency(self, call: Call, data: Any) -> Any:
-        """Never asked for: nothing is recorded."""
-        raise AssertionError("no dependency of a task is recorded")
 
     def read_answer(self, interrupt: Interrupt, answer: Any) -> tuple[Any, Any]:
         """Never asked for: no step asks on its own, and a graph inside of a task reads its answers itself."""

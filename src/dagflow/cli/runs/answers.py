@@ -10,10 +10,11 @@ import attrs
 import typer
 
 from dagflow.cli.inputs import Source, open_source, parse_json
-from dagflow.cli.problems import UsageProblem, nearest
+from dagflow.cli.problems import UsageProblem
 from dagflow.cli.runs.questions import choices, heading, is_string, may_be_string
 from dagflow.core.drawing.text import printable
 from dagflow.core.strict_json import read_json
+from dagflow.core.structure import nearest
 from dagflow.types import Interrupt
 
 __all__ = ["Answers", "prompt", "read_answers"]

@@ -31,11 +31,8 @@ def acquire(database: Database, seat: Seat, thread_id: str) -> Lease | None:
         return None
     connection = database.connection
     try:
-        # `cancel` looks and writes in one transaction, so none that meant an earlier lease can come after this one.
         with connection:
-            connection.execute(BEGIN)
-            connection.execute("DELETE FROM cancel_request WHERE thread_id = ?", (thread_id,))
-            row = connection.execute("SELECT number, updated FROM thread WHERE thread_id = ?", (thread_id,)).fetchone()
+            row = begin_alone(connection, thread_id)
             if row is not None and row[1] < database.expiry():
                 remove(connection, row[0])
                 row = None
@@ -154,9 +151,7 @@ def delete(database: Database, thread_id: str) -> bool | None:
     connection = database.connection
     try:
         with connection:
-            connection.execute(BEGIN)
-            connection.execute("DELETE FROM cancel_request WHERE thread_id = ?", (thread_id,))
-            row = connection.execute("SELECT number, updated FROM thread WHERE thread_id = ?", (thread_id,)).fetchone()
+            row = begin_alone(connection, thread_id)
             if row is None:
                 return False
             number, updated = row
@@ -187,6 +182,17 @@ def sweep(database: Database) -> None:
                 row = connection.execute(query, (number, thread_id)).fetchone()
                 if row is not None and row[0] < database.expiry():
                     remove(connection, number)
+
+
+def begin_alone(connection: sqlite3.Connection, thread_id: str) -> tuple[int, float] | None:
+    """Begin a transaction as who holds a thread's lock; give its row, if it has one. Earlier requests are void."""
+    # `cancel` looks and writes in one transaction, so none that meant an earlier lease can come after this one.
+    connection.execute(BEGIN)
+    connection.execute("DELETE FROM cancel_request WHERE thread_id = ?", (thread_id,))
+    row: tuple[int, float] | None = connection.execute(
+        "SELECT number, updated FROM thread WHERE thread_id = ?", (thread_id,)
+    ).fetchone()
+    return row
 
 
 def remove(connection: sqlite3.Connection, number: int) -> None:
