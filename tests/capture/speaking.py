@@ -8,7 +8,7 @@ import threading
 import time
 from pathlib import Path
 
-__all__ = ["die", "fork", "log_at_length", "say", "wait_for", "whisper"]
+__all__ = ["die", "fork", "log_at_length", "say", "say_much", "wait_for", "whisper"]
 
 logger = logging.getLogger("capture.speaking")
 
@@ -47,6 +47,13 @@ def wait_for(path: str) -> bool:
             return False
         time.sleep(0.01)
     return True
+
+
+def say_much(path: str) -> None:
+    """Print two megabytes, and leave a mark when that is done."""
+    for _ in range(2000):
+        print("x" * 1000)
+    Path(path).touch()
 
 
 def die() -> None:

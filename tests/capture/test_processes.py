@@ -125,10 +125,13 @@ class Pieces:
     takes_prints: bool = False
     enough: bool = False
     pieces: list[bytes] = attrs.field(factory=list)
+    pause: float = 0.0
 
     async def write(self, stream: Literal["stdout", "stderr", "log"], chunk: bytes) -> None:
         self.pieces.append(chunk)
         await checkpoint()
+        if self.pause:
+            await anyio.sleep(self.pause)
         if self.enough:
             raise BrokenPipeError("enough")
 
@@ -140,6 +143,17 @@ async def test_long_records_of_threads_come_in_pieces_that_do_not_mix() -> None:
     assert max(map(len, output.pieces)) <= 64 * 1024
     found = sorted(b"".join(output.pieces).decode().splitlines())
     assert [f"ERROR capture.speaking: {letter * 300_000}" for letter in "abcd"] == found
+
+
+async def test_a_function_waits_for_who_takes_its_output(tmp_path: Path) -> None:
+    """What is printed faster than it is taken waits in the pipe, and the function with it: memory is bounded."""
+    path = tmp_path / "done"
+    output = Pieces(takes_prints=True, pause=0.1)
+    with anyio.move_on_after(0.2) as scope:
+        await call_in_process(speaking.say_much, (str(path),), {}, output=output)
+    assert scope.cancelled_caught
+    assert not path.exists()
+    assert sum(map(len, output.pieces)) < 1_000_000
 
 
 async def test_what_takes_the_output_may_end_the_function() -> None:
