@@ -136,7 +136,10 @@ def map_concurrent(
 
 
 class ConcurrentMap(Generic[Item, Result]):
-    """The results of a `map_concurrent`: an async context manager over them, or an awaitable of their list."""
+    """The results of a `map_concurrent`: an async context manager over them, or an awaitable of their list.
+
+    Failures get a note of their item, unless they are not `noted` because they tell it themselves.
+    """
 
     def __init__(
         self,
@@ -147,6 +150,7 @@ class ConcurrentMap(Generic[Item, Result]):
         ordered: bool,
         collect: bool,
         name: str,
+        noted: bool = True,
     ) -> None:
         self._call = call
         self._items = items
@@ -154,6 +158,7 @@ class ConcurrentMap(Generic[Item, Result]):
         self._ordered = ordered
         self._collect = collect
         self._name = name
+        self._noted = noted
         self._group: TaskGroup
         self._entered = False
         self._owner = 0  # the task that entered the block
@@ -369,7 +374,8 @@ class ConcurrentMap(Generic[Item, Result]):
         error = _no_look_alike(error, self._name)
         if self._collect and isinstance(error, Exception) and not isinstance(error, NotAsync):
             return MapResult(index, item, error=error)
-        error.add_note(f"item {index} of map_concurrent({self._name})")
+        if self._noted:
+            error.add_note(f"item {index} of map_concurrent({self._name})")
         raise error
 
     def _end(self, error: BaseException) -> None:

@@ -8,7 +8,7 @@ from typing import TypeVar, cast
 import attrs
 
 from dagflow.errors import DagflowError, Failure, NodeError, describe
-from dagflow.kernel.fanout import map_concurrent
+from dagflow.kernel.fanout import ConcurrentMap
 from dagflow.kernel.interruption import Interruption
 from dagflow.types import Interrupt
 
@@ -40,7 +40,9 @@ async def run_parts(node: str, run: Callable[[P], Awaitable[R]], parts: Iterable
             return Asked(interruption.interrupts)
 
     try:
-        results = await map_concurrent(one, parts, limit=limit)
+        results = await ConcurrentMap[P, "R | Asked"](
+            one, parts, limit, ordered=True, collect=False, name=node, noted=False
+        )
     except ExceptionGroup as group:
         raise parts_failed(node, group.exceptions) from group
     asked = [interrupt for result in results if isinstance(result, Asked) for interrupt in result.interrupts]
