@@ -148,6 +148,26 @@ class TestPipelines:
         log = json.loads(dagflow("runs", "log", "r", *store).stdout)
         assert ("report", "complete", 2) == (log["pipeline"], log["status"], log["begun"])
 
+    def test_a_configuration_says_where_a_run_is_recorded(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its store is the run's, of `run` and `retry` alike; what is wrong with it is told before anything runs."""
+        file = tmp_path / "dagflow.yaml"
+        file.write_text("store: {type: sqlite, path: runs.db}\n")
+        configured = ["--configuration", str(file)]
+        failed = dagflow("run", "cli_report.py", "-v", "text=a bad one", "--thread", "r", *configured)
+        assert 1 == failed.exit_code
+        assert f"go on with: dagflow runs resume cli_report.py r --configuration {file}" in failed.stderr
+        monkeypatch.setenv("ALL_IS_WELL", "1")
+        retried = dagflow("runs", "retry", "cli_report.py", "r", *configured)
+        assert (0, 3) == (retried.exit_code, json.loads(retried.stdout)["n"])
+        assert "complete" in dagflow("runs", "list", "--store", str(tmp_path / "runs.db")).stdout
+        file.write_text("store: {type: sqlight}\n")
+        told = refused("run", "cli_report.py", "-v", "text=x", *configured, status=1)
+        assert f"{file} is wrong:\n  - $.store.type: expected one of memory, sqlite, redis" in told
+        assert "did you mean 'sqlite'?" in told
+        assert "--configuration is for pipelines" in refused("run", "cli_two.py:first", *configured)
+
     def test_a_pipeline_is_checked_and_not_drawn(self) -> None:
         """`check` builds it; drawing is for graphs, and wrong parameters are told without a traceback."""
         assert "pipeline report is sound: 3 steps" in dagflow("check", "cli_report.py").stdout
