@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from anyio.to_thread import run_sync
 
 from dagflow.core.codec import Serializer
 from dagflow.errors import CheckpointError, NodeError
+from dagflow.events import RunEnded, RunStarted
+from dagflow.kernel.journal import Journal
 from dagflow.pipeline.composites import Loop, Map, Parallel
 from dagflow.pipeline.git import git_identity
 from dagflow.pipeline.pipeline import Pipeline
 from dagflow.pipeline.returns import Metric, Object
 from dagflow.pipeline.run_log import LONGEST_VALUE, RunLog, StepLog
-from dagflow.pipeline.run_log_file import RUN_LOG
+from dagflow.pipeline.run_log_file import RUN_LOG, RunLogWriter
 from dagflow.pipeline.run_log_fold import read_run_log, run_log
 from dagflow.pipeline.tasks import PythonTask, Stub
 from dagflow.store.memory import MemoryStore
@@ -185,6 +190,45 @@ async def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="cannot be written: Is a directory"):
         await pipeline.execute(run_folder=tmp_path / "run")
     assert [1] == ran
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> Callable[[Journal], RunLogWriter]:
+    return lambda journal: RunLogWriter(tmp_path, journal, {}, dict)
+
+
+async def test_a_log_that_could_not_be_written_is_written_at_the_end(
+    tmp_path: Path, writer: Callable[[Journal], RunLogWriter]
+) -> None:
+    """A write that failed does not count, though nothing has happened since."""
+    journal = Journal()
+    log = writer(journal)
+    journal.record(RunStarted, "r", graph="report", fingerprint="")
+    (tmp_path / RUN_LOG).mkdir()
+    with pytest.raises(CheckpointError, match="Is a directory"):
+        await log.finish(None)
+    (tmp_path / RUN_LOG).rmdir()
+    await log.finish(None)
+    assert "report" == json.loads((tmp_path / RUN_LOG).read_text())["pipeline"]
+
+
+async def test_the_last_write_waits_for_the_one_before(
+    tmp_path: Path, writer: Callable[[Journal], RunLogWriter]
+) -> None:
+    """A run that ends while its log is being written, to a slow disk, leaves the whole log and no error."""
+    journal = Journal()
+    log = writer(journal)
+    slow = tmp_path / f".{RUN_LOG}.{os.getpid()}"  # where a log is written before it takes its name
+    os.mkfifo(slow)
+    journal.record(RunStarted, "r", graph="report", fingerprint="")
+    async with anyio.create_task_group() as group:
+        group.start_soon(log.finish, None)
+        await anyio.wait_all_tasks_blocked()
+        journal.record(RunEnded, "r", outcome="complete")
+        group.start_soon(log.finish, None)
+        await anyio.wait_all_tasks_blocked()
+        await run_sync(slow.read_bytes)
+    assert "complete" == json.loads((tmp_path / RUN_LOG).read_text())["status"]
 
 
 class Opaque:

@@ -16,7 +16,7 @@ from dagflow.kernel.cancellation import is_cancellation
 from dagflow.kernel.journal import Cursor, Journal
 from dagflow.pipeline.run_log_fold import RunLogFold
 
-__all__ = ["RUN_LOG", "with_run_log"]
+__all__ = ["RUN_LOG", "RunLogWriter", "with_run_log"]
 
 T = TypeVar("T")
 
@@ -80,6 +80,8 @@ class RunLogWriter:
         self._heading = heading
         self._fold: RunLogFold | None = None
         self._cursor = Cursor()
+        self._written = 0
+        self._turn = anyio.Lock()
 
     async def open(self) -> None:
         """Make the folder."""
@@ -108,20 +110,22 @@ class RunLogWriter:
             failure.add_note(str(problem))
 
     async def _write(self, upto: int) -> None:
-        if upto <= self._cursor.position:
-            return
-        if self._fold is None:
-            self._fold = RunLogFold(self._outlines, self._heading())
-        for event in self._journal.events.after(self._cursor.position, upto):
-            self._fold.feed(event)
-        self._cursor.position = upto
-        text = self._fold.finish().to_json()
-        await run_sync(self._replace, text)
+        # A write that a cancelled run is in the midst of goes on in its thread, and the last one waits for it.
+        async with self._turn:
+            if upto <= self._written:
+                return
+            if self._fold is None:
+                self._fold = RunLogFold(self._outlines, self._heading())
+            for event in self._journal.events.after(self._cursor.position, upto):
+                self._fold.feed(event)
+            self._cursor.position = max(upto, self._cursor.position)
+            await run_sync(self._replace, self._fold)
+            self._written = upto
 
-    def _replace(self, text: str) -> None:
-        """Whoever reads the file sees the one log or the other, and never a part."""
+    def _replace(self, fold: RunLogFold) -> None:
+        """Whoever reads the file sees the one log or the other, never a part. The text of a large one takes long."""
         temporary = self._path.with_name(f".{RUN_LOG}.{os.getpid()}")
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(fold.finish().to_json(), encoding="utf-8")
         temporary.replace(self._path)
 
     def _error(self, error: OSError) -> CheckpointError:
