@@ -190,7 +190,7 @@ MUTANTS = {
     "span-secrets": Mutant(
         "no span shows a known secret",
         "telemetry/showing.py",
-        "hidden = mask_keys(mask(text[:LONGEST], self.secrets))",
+        "hidden = mask_keys(self._mask(text[:LONGEST]))",
         "hidden = text[:LONGEST]",
         "tests/telemetry -k secret",
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -61,7 +62,14 @@ def test_a_secret_is_not_shown_in_part() -> None:
     shown = Showing(64, [secret])
     assert "correct" not in shown.text("." * 50 + secret)
     masked = Showing(LONGEST, [secret]).text(secret * (LONGEST // len(secret) + 10))
-    assert {""} == set(masked.split(MASK))
+    assert MASK.startswith(masked.replace(MASK, "")), "what is left is of the last mask"
+
+
+def test_an_escaped_secret_is_not_shown_in_part() -> None:
+    """A secret may be twelve times as long where it stands escaped, across the end of what is looked at, too."""
+    secret = "\U0001f511" * 10
+    text = "." * (LONGEST - 100) + json.dumps(secret)
+    assert {"."} == set(Showing(2 * LONGEST, [secret]).text(text))
 
 
 def test_a_large_value_costs_no_more_than_a_small_one() -> None:

@@ -100,6 +100,11 @@ class Mask:
         # All at once: the mask itself is not searched.
         self._pattern = re.compile("|".join(map(re.escape, self._forms)))
 
+    @property
+    def longest(self) -> int:
+        """Characters of the longest text that is replaced; 0 where there is none."""
+        return len(self._forms[0]) if self._forms else 0
+
     def __bool__(self) -> bool:
         """Whether there is anything to hide."""
         return bool(self._forms)

@@ -4,7 +4,6 @@ from dagflow.secret_stores.chain import ChainedSecrets
 from dagflow.secret_stores.dotenv import DotenvError, DotenvSecrets, parse_dotenv
 from dagflow.secret_stores.mapping import EnvironmentSecrets, MappingSecrets
 from dagflow.secret_stores.provider import SecretProvider
-from dagflow.secret_stores.resolving import MissingSecret, resolve_secrets
 
 __all__ = [
     "ChainedSecrets",
@@ -12,8 +11,6 @@ __all__ = [
     "DotenvSecrets",
     "EnvironmentSecrets",
     "MappingSecrets",
-    "MissingSecret",
     "SecretProvider",
     "parse_dotenv",
-    "resolve_secrets",
 ]

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import attrs
 
-from dagflow.core.secrets import Secret, mask, mask_keys
+from dagflow.core.secrets import Mask, Secret, mask_keys
 
 __all__ = ["Showing"]
 
@@ -17,9 +17,6 @@ DEEPEST: Final = 20
 
 LONGEST: Final = 64 * 1024
 """Characters of one text that are looked at. What stands after them is not shown."""
-
-ESCAPED: Final = 6
-"""How many times longer a secret may be where it stands escaped for JSON."""
 
 
 def _all(given: Iterable[str | Secret]) -> tuple[str, ...]:
@@ -32,6 +29,11 @@ class Showing:
 
     limit: int = attrs.field(default=1024, validator=attrs.validators.ge(1))
     secrets: tuple[str, ...] = attrs.field(default=(), converter=_all, repr=False)
+    _mask: Mask = attrs.field(init=False, eq=False, repr=False)
+
+    @_mask.default
+    def _make_mask(self) -> Mask:
+        return Mask(self.secrets)
 
     def text(self, text: str) -> str:
         """Write a text."""
@@ -67,12 +69,11 @@ class Showing:
         return data[: max(self.limit - 3, 0)].decode("utf-8", "ignore") + "..."[: self.limit]
 
     def _hide(self, text: str) -> str:
-        hidden = mask_keys(mask(text[:LONGEST], self.secrets))
+        hidden = mask_keys(self._mask(text[:LONGEST]))
         if len(text) <= LONGEST:
             return hidden
         # The last secret may have been cut in two.
-        longest = max(map(len, self.secrets), default=0)
-        return hidden[: max(len(hidden) - ESCAPED * longest, 0)]
+        return hidden[: max(len(hidden) - self._mask.longest, 0)]
 
     def _pieces(self, value: Any, depth: int) -> Iterator[str]:
         if isinstance(value, str):
