@@ -20,7 +20,6 @@ import anyio
 import httpcore  # noqa: F401  # httpx imports it with the first request, and blocks the event loop for that
 
 from dagflow import Graph, Node, OpenAIBackend, dep
-from dagflow.lm.prices import Price
 from dagflow.testing.leaks import all_tasks
 from dagflow.web.answering import JSONRunResponse
 from dagflow.web.asgi import ASGIApp, Receive, Scope, Send, send_answer, to_text
@@ -162,9 +161,7 @@ def main() -> None:
 
     server, backend, url = sys.argv[1:]
     logging.getLogger().addHandler(Complaints())
-    # With a price of its own, because the list of prices is read with the first answer, and takes up to a second.
-    price = Price(1.0, 1.0)
-    app = App(OpenAIBackend("model", base_url=f"{url}/v1", api_key="key", retry=None, stream=True, price=price))
+    app = App(OpenAIBackend("model", base_url=f"{url}/v1", api_key="key", retry=None, stream=True))
     with blocking_detector("dagflow", exclude=["dagflow.testing"], allow=ALLOWED):
         status = run_server(
             app,

@@ -312,29 +312,26 @@ def test_models_of_prompt_files_are_looked_at(tmp_path: Path) -> None:
     assert ["nodes.greet.temperature"] == [finding.path for finding in found(tmp_path, text, "DF305")]
 
 
+def counting(function: str) -> str:
+    return f"""
+        state: {{text: str, unused: int}}
+        nodes:
+          count: {{type: python, function: "{function}", state_key: words}}
+        edges:
+          - {{from: START, to: count}}
+          - {{from: count, to: END}}
+    """
+
+
 def test_functions_tell_what_they_read(tmp_path: Path) -> None:
     """The parameters of a python node's function are reads of the keys of their names."""
-    text = """
-        state: {text: str, unused: int}
-        nodes:
-          count: {type: python, function: "tools:count_words_async", state_key: words}
-        edges:
-          - {from: START, to: count}
-          - {from: count, to: END}
-    """
+    text = counting("tools:count_words_async")
     assert ["state.unused"] == [finding.path for finding in found(tmp_path, text, "DF203")]
 
 
 def test_files_without_functions_are_not_judged_by_them(tmp_path: Path) -> None:
     """Where a function cannot be found, what it would read is not known, and rules about reading are silent."""
-    text = """
-        state: {text: str, unused: int}
-        nodes:
-          count: {type: python, function: "nowhere_at_all:count", state_key: words}
-        edges:
-          - {from: START, to: count}
-          - {from: count, to: END}
-    """
+    text = counting("nowhere_at_all:count")
     report = lint_file(write_graph(tmp_path, text), root=tmp_path, environment={})
     assert {"DF004"} == {finding.code for finding in report.findings if not finding.code.startswith("DF7")}
 
