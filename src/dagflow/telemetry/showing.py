@@ -29,11 +29,9 @@ class Showing:
 
     limit: int = attrs.field(default=1024, validator=attrs.validators.ge(1))
     secrets: tuple[str, ...] = attrs.field(default=(), converter=_all, repr=False)
-    _mask: Mask = attrs.field(init=False, eq=False, repr=False)
-
-    @_mask.default
-    def _make_mask(self) -> Mask:
-        return Mask(self.secrets)
+    _mask: Mask = attrs.field(
+        default=attrs.Factory(lambda self: Mask(self.secrets), takes_self=True), init=False, eq=False, repr=False
+    )
 
     def text(self, text: str) -> str:
         """Write a text."""
