@@ -183,25 +183,28 @@ async def test_a_run_that_is_killed_goes_on_from_the_command_line(tmp_path: Path
 
     class Watched(Station):
         def answer(self, path: str) -> tuple[HTTPStatus, str, str]:
-            if len(self.asked) == 20:
+            if len(self.asked) == 9:  # six at once: some are recorded, and some are not
                 amid.set()
             return super().answer(path)
 
     station = Watched.read()
-    store, months = SQLiteStore("runs.db"), list(records())
+    store, months = SQLiteStore("runs.db"), [month for month in records() if month.startswith("2014")]
+    parameters = str(EXAMPLE / "parameters.yaml")
     async with serving(station) as url:
-        run = dagflow("run", f"{target}:pipeline", "-v", f"url={url}", "--thread", "one", *options, anyio_backend_name)
-        async with await anyio.open_process(run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-            await amid.wait()
+        run = dagflow("run", f"{target}:pipeline", "--parameters", parameters, "-v", f"url={url}")
+        run += ["--thread", "one", *options, anyio_backend_name]
+        async with await anyio.open_process(run, stdout=subprocess.DEVNULL, stderr=None) as process:
+            with anyio.fail_after(30):
+                await amid.wait()
             os.kill(process.pid, signal.SIGKILL)
         killed = await read_run_log(store, "one")
         before = fetched(killed, months)
-        assert ("lost", True) == (killed.status, 0 < len(before) < 48)
+        assert ("lost", True) == (killed.status, 0 < len(before) < 12)
         station.asked.clear()
         done = await anyio.run_process(dagflow("runs", "retry", target, "one", *options, other), check=False)
     assert 0 == done.returncode, done.stderr.decode()
     assert sorted(set(months) - before) == sorted(station.asked)
-    assert pytest.approx(sum(numbers("precipitation"))) == json.loads(done.stdout)["rain"]
+    assert pytest.approx(sum(numbers("precipitation", *months))) == json.loads(done.stdout)["rain"]
     await check_files(FileCatalog("files"), "one", months)
     told = await anyio.run_process(dagflow("runs", "log", "one", "--store", "runs.db"))
     assert ("complete", 2) == (json.loads(told.stdout)["status"], json.loads(told.stdout)["begun"])
