@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +190,26 @@ async def test_a_cell_that_raises_fails_the_task(tmp_path: Path) -> None:
         await Pipeline([NotebookTask(path)]).execute(catalog=catalog, run_id="one")
     assert "broken.ipynb" in str(caught.value)
     assert ["notebooks/broken.ipynb"] == [file.path for file in await catalog.files("one")]
+
+
+class Keeping:
+    """A driver that runs nothing, and keeps an empty notebook."""
+
+    async def run(self, notebook: Path, *, keep: Callable[[bytes], Awaitable[object]] | None, **given: Any) -> Any:
+        assert keep is not None
+        await keep(b"{}")
+        return {}
+
+
+@pytest.mark.parametrize("name", ["..", "a\\b", "x" * 300, ".hidden"])
+async def test_a_notebook_is_kept_whatever_its_task_is_named(name: str, tmp_path: Path) -> None:
+    """The name of a task may be no name of a file; it has one of its own in the catalog all the same."""
+    catalog = FileCatalog(tmp_path / "catalog")
+    task = NotebookTask(notebook(tmp_path / "plot.ipynb"), name=name)
+    await Pipeline([task]).execute(catalog=catalog, notebooks=Keeping(), run_id="one")
+    (file,) = await catalog.files("one")
+    assert file.path.startswith("notebooks/")
+    assert b"{}" == await catalog.read("one", file.path)
 
 
 def test_a_notebook_is_an_ipynb_file() -> None:

@@ -104,7 +104,7 @@ def _plan(
             name=name,
             successors=_with_exit(node.routing, successors[name]),
             join="all" if name == START_NAME else loaded.spec.nodes[name].join,
-            writes=_certain_writes(node, loaded.spec),
+            writes=_certain_writes(node),
             routes="all" if node.routing.always and not node.handling.recovers and node.kind != "router" else "some",
             signature=SEPARATOR.join([node.kind, *schema.signature(node.writes or ())]),
         )
@@ -124,7 +124,7 @@ def _with_exit(routing: Routing, successors: tuple[str, ...]) -> tuple[str, ...]
     return tuple(dict.fromkeys([*successors, *(way_out or ())]))
 
 
-def _certain_writes(node: YamlNode, spec: GraphFile) -> tuple[str, ...] | None:
+def _certain_writes(node: YamlNode) -> tuple[str, ...] | None:
     """The keys that a node writes whenever it succeeds; `None` where it need not."""
     return None if node.handling.recovers or node.skip_key is not None else node.writes
 

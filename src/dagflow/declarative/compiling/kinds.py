@@ -170,7 +170,7 @@ def _choice_of(spec: RouterNode, compiler: Compiler) -> type[Any]:
 
 
 def _python(compiler: Compiler, spec: PythonNode, place: Place, timeout: float | None) -> Work | None:
-    function = _function(compiler, spec.function, place / "function", place, spec, timeout)
+    function = _function(compiler, spec.function, place / "function", place, spec)
     arguments = compiler.values(spec.arguments, place / "arguments")
     if function is None:
         return None
@@ -200,9 +200,7 @@ def _python(compiler: Compiler, spec: PythonNode, place: Place, timeout: float |
     return Work(body, stoppable=_is_stoppable(function))
 
 
-def _function(
-    compiler: Compiler, text: str, at: Place, place: Place, spec: PythonNode | ToolNode, timeout: float | None
-) -> Function | None:
+def _function(compiler: Compiler, text: str, at: Place, place: Place, spec: PythonNode | ToolNode) -> Function | None:
     found = compiler.faults.attempt(at, lambda: compiler.locator.find(text))
     if found is None:
         return None
@@ -219,7 +217,7 @@ def _is_stoppable(function: Function) -> bool:
 
 
 def _tool(compiler: Compiler, spec: ToolNode, place: Place, timeout: float | None) -> Work | None:
-    function = _function(compiler, spec.tool, place / "tool", place, spec, timeout)
+    function = _function(compiler, spec.tool, place / "tool", place, spec)
     arguments = compiler.value(spec.arguments, place / "arguments")
     if function is None or arguments is None:
         return None

@@ -213,10 +213,6 @@ class Ways:
         pairs = combinations(islice(names, MOST_COMPARED), 2)
         return next((pair for pair in pairs if self.at_once(*pair)), None)
 
-    def comes_before(self, one: str, other: str) -> bool:
-        """Whether a node may lead to another, in this turn or a later one."""
-        return one in self.ancestors(other)
-
     def ancestors(self, name: str) -> frozenset[str]:
         """The nodes that may lead to a node, START among them."""
         return self._ancestors(name, self._sources, "any")

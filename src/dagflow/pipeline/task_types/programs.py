@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import attrs
 
 from dagflow.core.fitting import as_json
+from dagflow.core.folder_names import folder_name
 from dagflow.errors import NodeError
 from dagflow.pipeline.binding import missing, own_copy
 from dagflow.pipeline.ports import FileCatalog
@@ -123,7 +124,7 @@ class NotebookTaskType(ProgramTaskType):
         driver, catalog = notebook_driver(shared.services), shared.services.catalog
         keep = None
         if catalog is not None:
-            name = f"notebooks/{'/'.join(call.place.path)}.ipynb"
+            name = f"notebooks/{'/'.join(map(folder_name, call.place.path))}.ipynb"
             keep = partial(self._keep, catalog, name, call)
         values = await driver.run(
             self.notebook,
