@@ -14,7 +14,6 @@ from dagflow.core.unstructure import unstructure
 from dagflow.declarative.bodies.body import NodeCall, Outcome
 from dagflow.declarative.expressions import Scope, Template, ValueTemplate
 from dagflow.errors import NodeError
-from dagflow.kernel.cancellation import is_cancellation
 from dagflow.kernel.parts import parts_failed, run_parts
 
 if TYPE_CHECKING:
@@ -78,8 +77,6 @@ class Race:
             try:
                 writes = await inner.run(call, f"{call.activation.node}.{name}", call.scope.locals, name)
             except Exception as error:
-                if is_cancellation(error):
-                    raise
                 failed[name] = error
                 return
             if not won:
