@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any, Final, NoReturn
 
+from dagflow.core.strict_json import members, refuse_constant
 from dagflow.errors import InvalidField
 
 __all__ = ["MAX_DEPTH", "InvalidAnswer", "parse_json"]
@@ -201,15 +202,10 @@ def _canonical(value: Any) -> str:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) == len(pairs):
-        return found
-    seen: set[str] = set()
-    for key, _ in pairs:
-        if key in seen:
-            _refuse(f"duplicate key {key!r} in an object; give every key once")
-        seen.add(key)
-    return found
+    try:
+        return members(pairs)
+    except ValueError as error:
+        _refuse(str(error))
 
 
 def _float(text: str) -> float:
@@ -220,7 +216,10 @@ def _float(text: str) -> float:
 
 
 def _constant(name: str) -> NoReturn:
-    _refuse(f"{name} is no JSON value; use a finite number or null")
+    try:
+        refuse_constant(name)
+    except ValueError as error:
+        _refuse(str(error))
 
 
 def _refuse(problem: str) -> NoReturn:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, NoReturn
 
-__all__ = ["read_json"]
+__all__ = ["members", "read_json", "refuse_constant"]
 
 
 def read_json(text: str) -> Any:
@@ -15,12 +15,13 @@ def read_json(text: str) -> Any:
     twice in an object, for NaN and infinities, and for what is nested too deeply to be read.
     """
     try:
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
+        return json.loads(text, object_pairs_hook=members, parse_constant=refuse_constant)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Give the members of an object, for a decoder; raises `ValueError` for a key that is there twice."""
     found = dict(pairs)
     if len(found) == len(pairs):
         return found
@@ -32,5 +33,6 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _constant(name: str) -> NoReturn:
+def refuse_constant(name: str) -> NoReturn:
+    """Raise `ValueError` for NaN or an infinity, for a decoder."""
     raise ValueError(f"{name} is no JSON value; use a finite number or null")
