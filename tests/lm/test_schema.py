@@ -11,9 +11,11 @@ import pytest
 from attrs import validators as v
 
 from dagflow import Dep, Node, field
+from dagflow.core.answers import InvalidAnswer
 from dagflow.core.dialects import closed, strict, without_format
 from dagflow.core.schema import json_schema
 from dagflow.core.shapes import UnsupportedType
+from dagflow.core.structure import structure
 from dagflow.testing.lm_server.schemas import anthropic_fault, openai_fault
 
 
@@ -339,3 +341,13 @@ def test_dialects_leave_the_schema_as_it_was() -> None:
 def test_every_schema_is_valid_json_schema(hint: Any) -> None:
     """The schemas are JSON, and keep to draft 2020-12."""
     jsonschema.Draft202012Validator.check_schema(json.loads(json.dumps(json_schema(hint))))
+
+
+def test_a_schema_does_not_depend_on_what_was_asked_before() -> None:
+    """Hints that are equal and written in another order have schemas, and errors, in their own order."""
+    for hint, order in ((int | str, ["integer", "string"]), (str | int, ["string", "integer"])):
+        assert order == [member["type"] for member in json_schema(hint)["anyOf"]]
+        with pytest.raises(InvalidAnswer, match=f"expected {' or '.join(order)}"):
+            structure([], hint)
+    assert ["a", "b"] == json_schema(Literal["a", "b"])["enum"]
+    assert ["b", "a"] == json_schema(Literal["b", "a"])["enum"]

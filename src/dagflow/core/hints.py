@@ -9,9 +9,22 @@ import typing
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Annotated, Any, Literal, NewType, TypeVar, Union, cast, get_args, get_origin
+from functools import lru_cache, wraps
+from typing import Annotated, Any, Literal, NewType, ParamSpec, TypeVar, Union, cast, get_args, get_origin
 
-__all__ = ["evaluate", "evaluate_or_tell", "is_assignable", "is_instance", "show", "split_annotated", "union_members"]
+__all__ = [
+    "cached_by_hint",
+    "evaluate",
+    "evaluate_or_tell",
+    "is_assignable",
+    "is_instance",
+    "show",
+    "split_annotated",
+    "union_members",
+]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def evaluate(hint: Any, namespaces: Iterable[Mapping[str, Any]]) -> Any:
@@ -44,6 +57,30 @@ def evaluate_or_tell(
     except Exception as error:
         faults.append(f"{owner}: its {what} {hint!r} cannot be evaluated: {error}")
     return Any
+
+
+def cached_by_hint(maxsize: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Remember the results of a function whose first argument is a hint, as `functools.lru_cache` does.
+
+    Hints that are equal need not be the same: `int | str` is equal to `str | int`, and literals are compared as sets.
+    What is made of one must not depend on which was asked for first. Raises `TypeError` for a hint that cannot be
+    hashed.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        @lru_cache(maxsize)
+        def cached(order: str, *arguments: Any) -> Any:
+            return function(*arguments)  # type: ignore[call-arg]  # those of the caller
+
+        @wraps(function)
+        def call(*arguments: P.args, **named: P.kwargs) -> R:
+            hint = arguments[0]
+            found: R = cached("" if isinstance(hint, type) else repr(hint), *arguments)
+            return found
+
+        return call
+
+    return decorate
 
 
 def _holds_forward_reference(hint: Any) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import datetime
-import functools
 import re
 import uuid
 from collections.abc import Callable, Sequence
@@ -72,7 +71,7 @@ def cached_schema(hint: Any) -> Schema:
         return _build(hint, None)
 
 
-@functools.lru_cache(maxsize=512)
+@hints.cached_by_hint(512)
 def _cached(hint: Any, only: tuple[str, ...] | None) -> Schema:
     return _build(hint, only)
 

@@ -159,7 +159,7 @@ def _values_are_plain(cls: type[enum.Enum]) -> bool:
     return plain and len({repr(value) for value in values}) == len(values)
 
 
-@functools.lru_cache(maxsize=512)
+@hints.cached_by_hint(512)
 def object_fields(hint: Any) -> tuple[ObjectField, ...]:
     """The fields of an attrs class, dataclass or typed dict, in the order of their declaration.
 

@@ -112,7 +112,7 @@ def _by_alias(cls: Any, values: Mapping[str, Any]) -> dict[str, Any]:
     return {aliases.get(name, name): value for name, value in values.items()}
 
 
-@lru_cache(maxsize=1024)
+@hints.cached_by_hint(1024)
 def reader_of(hint: Any) -> Reader:
     """The reader of a type. It finds those of the types inside of it when it is first used, as they may recur."""
     hint = peel(hint)
@@ -200,7 +200,7 @@ def _rows(hint: Any, names: tuple[str, ...]) -> list[Row]:
     ]
 
 
-_cached_rows = lru_cache(maxsize=1024)(_rows)
+_cached_rows = hints.cached_by_hint(1024)(_rows)
 
 
 class ObjectReader:
