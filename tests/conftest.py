@@ -74,7 +74,7 @@ def _evict(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def _old_heap() -> None:
-    """Take what is there already out of the collector's sight: over all that tests import it takes ten times as long."""
+    """Take what is there already out of the collector's sight: over all that is imported it takes ten times as long."""
     gc.collect()
     gc.freeze()
 
