@@ -204,7 +204,7 @@ class Cursor:
     """How far somebody has read a journal: to the event of number `position`."""
 
     def __init__(self, position: int = 0) -> None:
-        self.position = position
+        self.position: int = position
 
 
 class Subscription(Cursor):
