@@ -203,8 +203,10 @@ def belongs(event: Event, run: str) -> bool:
 class Cursor:
     """How far somebody has read a journal: to the event of number `position`."""
 
+    position: int
+
     def __init__(self, position: int = 0) -> None:
-        self.position: int = position
+        self.position = position
 
 
 class Subscription(Cursor):
@@ -213,6 +215,8 @@ class Subscription(Cursor):
     Recorded events are read from the journal itself, so that a late follower misses none and sees none twice;
     only live ones are buffered. When more than `capacity` events wait, the run waits too.
     """
+
+    position: int
 
     def __init__(self, journal: Journal, run: str, after: int | None, capacity: int) -> None:
         if capacity < 1:
