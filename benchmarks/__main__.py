@@ -54,14 +54,16 @@ def main() -> None:
         print(f"{perf_counter() - began:5.0f} s  {sections[-1].title}", flush=True)
         for verdict in sections[-1].verdicts:
             print(f"         {verdict.word:6}  {verdict.claim}: {verdict.measured} ({verdict.target})", flush=True)
-    text = report.render(sections, seconds=perf_counter() - began, chart="results.svg")
+    results = FOLDER / "RESULTS.md"
+    kills = report.section_in(results.read_text(encoding="utf-8"), "Kills") if results.is_file() else ""
+    text = report.render(sections, seconds=perf_counter() - began, chart="results.svg", campaign=kills)
     if short:
         print(text)
         return
-    (FOLDER / "RESULTS.md").write_text(text, encoding="utf-8")
+    results.write_text(text, encoding="utf-8")
     points = [point for section in sections for point in section.points]
     (FOLDER / "results.svg").write_text(chart.draw(points), encoding="utf-8")
-    print(f"written: {FOLDER / 'RESULTS.md'}, {FOLDER / 'results.svg'}")
+    print(f"written: {results}, {FOLDER / 'results.svg'}")
 
 
 if __name__ == "__main__":

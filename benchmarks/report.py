@@ -31,15 +31,16 @@ LIBRARIES = (
 )
 
 
-def render(sections: Sequence[Section], *, seconds: float, chart: str) -> str:
+def render(sections: Sequence[Section], *, seconds: float, chart: str, campaign: str = "") -> str:
+    """Write the report; `campaign` is the section of what a campaign has counted, which comes last."""
     verdicts = [verdict for section in sections for verdict in section.verdicts]
     missed = sum(not verdict.meets for verdict in verdicts)
     rows = [[v.claim, v.measured, v.target, v.word if v.meets else f"**{v.word}**"] for v in verdicts]
     parts = [
         "# Benchmarks",
         "Written by `nox -s bench` (`python -m benchmarks`); do not edit. Every figure is the median of at least 7 "
-        "repetitions in one run, in which the variants of a table take turns; ratios compare medians of that run. "
-        "Garbage is collected before each repetition.",
+        "repetitions in one run, unless its section says otherwise; the variants of a table take turns, and ratios "
+        "compare medians of that run. Garbage is collected before each repetition.",
         _machine(seconds),
         f"![Microseconds a node, by engine]({chart})",
         "## Targets",
@@ -48,7 +49,13 @@ def render(sections: Sequence[Section], *, seconds: float, chart: str) -> str:
     ]
     for section in sections:
         parts += [f"## {section.title}", section.text.strip(), *map(markdown, section.tables)]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*parts, campaign] if campaign else parts) + "\n"
+
+
+def section_in(text: str, title: str) -> str:
+    """A section of a report that was written before, to be kept; empty where it has none of that title."""
+    _, _, rest = f"\n{text}".partition(f"\n## {title}\n")
+    return f"## {title}\n{rest.partition(chr(10) + '## ')[0].rstrip()}" if rest else ""
 
 
 def markdown(table: Table) -> str:

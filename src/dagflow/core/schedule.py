@@ -37,6 +37,7 @@ The tests compare all of this with a literal interpreter of the same rules (test
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, NoReturn
 
 import attrs
@@ -62,7 +63,7 @@ class Activation:
     parents: tuple[Activation, ...] = attrs.field(default=(), eq=False, repr=False)
     turn: int = attrs.field(default=1, eq=False, repr=False)
 
-    @property
+    @cached_property
     def id(self) -> str:
         """The name within the run, `node#k`."""
         return f"{self.node}#{self.k}"

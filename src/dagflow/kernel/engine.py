@@ -194,7 +194,19 @@ class Engine:
         parents = tuple([parent.id for parent in activation.parents])
         began = wait = None
         for attempt in count(1):
-            started = record(NodeStarted, attempt=attempt, parents=parents)
+            started = journal.elapsed()
+            journal.append(
+                NodeStarted(
+                    seq=journal.events.newest + 1,
+                    run=self._run.id,
+                    wall=journal.wall + started,
+                    elapsed=started,
+                    node=activation.node,
+                    activation=activation.id,
+                    attempt=attempt,
+                    parents=parents,
+                )
+            )
             began = started if began is None else began
             reach("before", activation.id)
             try:
@@ -244,8 +256,7 @@ class Engine:
 
     async def _complete(self, activation: Activation, step: Step, attempt: int, began: float) -> None:
         """Record what an activation came to, and start what follows once that is in the store."""
-        journal = self._run.journal
-        record = partial(journal.record, run=self._run.id, node=activation.node, activation=activation.id)
+        journal, run = self._run.journal, self._run.id
         reach("body", activation.id)
         value, result, writes = step.value, step.result, step.writes
         payload = None
@@ -257,18 +268,30 @@ class Engine:
         except (
             Exception
         ) as error:  # no way to go on, a state conflict, what a reducer raises, or what cannot be written
-            record(NodeFailed, attempt=attempt, error=describe(error), since=began)
+            name = activation.node
+            told = describe(error)
+            journal.record(
+                NodeFailed, run, node=name, activation=activation.id, attempt=attempt, error=told, since=began
+            )
             self._fail(activation, error)
             return
-        record(
-            NodeSucceeded,
-            attempt=attempt,
-            value=value,
-            result=result,
-            targets=targets,
-            writes=writes,
-            since=began,
-            payload=payload,
+        ended = journal.elapsed()
+        journal.append(
+            NodeSucceeded(
+                seq=journal.events.newest + 1,
+                run=run,
+                wall=journal.wall + ended,
+                elapsed=ended,
+                node=activation.node,
+                activation=activation.id,
+                attempt=attempt,
+                value=value,
+                result=result,
+                targets=targets,
+                duration=ended - began,
+                writes=writes,
+            ),
+            payload,
         )
         if (self._log is not None or journal.congested) and not await self._settle(journal):
             return

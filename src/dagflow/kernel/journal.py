@@ -55,7 +55,8 @@ class Journal:
         # `anyio.current_time` looks its event loop up anew at each call; events are recorded too often for that.
         self._clock = current_token().backend_class.current_time
         self._began = self._clock()
-        self._wall = time.time()
+        self.wall: float = time.time()
+        """When it began, in seconds since the epoch."""
         self._followers: list[Subscription] = []
         self._cursors: list[Cursor] = []
         self._parts = Parts(self.events)
@@ -70,9 +71,9 @@ class Journal:
         self.events.extend(events)
         if events:
             # Seconds since the first record of all, by the wall clock, and never before the newest one.
-            past = max(self._wall - events[0].wall + events[0].elapsed, events[-1].elapsed)
+            past = max(self.wall - events[0].wall + events[0].elapsed, events[-1].elapsed)
             self._began -= past
-            self._wall -= past
+            self.wall -= past
         for follower in self._followers:
             follower.begin(len(events))
 
@@ -112,25 +113,38 @@ class Journal:
         `payload` holds the values among the `fields` as a store is given them. Returns the event's `elapsed`, in
         seconds. Given back later as `since`, it makes the `duration` of the event that tells the end.
         """
-        elapsed = self._clock() - self._began
+        elapsed = self.elapsed()
         if since is not None:
             fields["duration"] = elapsed - since
         seq = self.events.newest + (not kind.live)
-        event = kind(seq=seq, run=run, wall=self._wall + elapsed, elapsed=elapsed, **fields)
+        event = kind(seq=seq, run=run, wall=self.wall + elapsed, elapsed=elapsed, **fields)
         if not kind.live:
-            self.events.append(event)
-            if self._parts.of_run:
-                self._parts.note(event)
-            if self._writer is not None:
-                self._writer.add(event, payload or {})
-        if self._followers:
+            self.append(event, payload)
+        elif self._followers:
             self._offer(event)
         return elapsed
 
+    def elapsed(self) -> float:
+        """Seconds since the journal began."""
+        return self._clock() - self._began
+
+    def append(self, event: Event, payload: Mapping[str, Any] | None = None) -> None:
+        """Append an event that is made already: its number is the next one, and its time is now.
+
+        What `record` does, for those who record so often that it shows.
+        """
+        self.events.append(event)
+        if self._parts.of_run:
+            self._parts.note(event)
+        if self._writer is not None:
+            self._writer.add(event, payload or {})
+        if self._followers:
+            self._offer(event)
+
     def tell(self, make: Callable[..., Event], **fields: Any) -> None:
         """Hand a live event to those who follow now; `make` is given its number and times with the `fields`."""
-        elapsed = self._clock() - self._began
-        event = make(seq=self.events.newest, wall=self._wall + elapsed, elapsed=elapsed, **fields)
+        elapsed = self.elapsed()
+        event = make(seq=self.events.newest, wall=self.wall + elapsed, elapsed=elapsed, **fields)
         self._offer(event)
 
     def _offer(self, event: Event) -> None:
