@@ -162,6 +162,27 @@ async def test_dead_orphan_is_no_leak() -> None:
     assert not psutil.pid_exists(int(found.stdout))
 
 
+async def test_orphan_that_dies_while_it_is_looked_at_is_reaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that ends between two questions about it is not passed over: the next look finds it dead."""
+    status = psutil.Process.status
+    asked: set[int] = set()
+
+    def late(process: psutil.Process) -> str:
+        if process.pid in asked:
+            return status(process)
+        asked.add(process.pid)
+        return psutil.STATUS_RUNNING
+
+    monkeypatch.setattr(psutil.Process, "status", late)
+    async with assert_no_leaks():
+        found = subprocess.run(["sh", "-c", "sleep 0.02 >/dev/null & echo $!"], check=True, stdout=subprocess.PIPE)
+        orphan = int(found.stdout)
+        while status(psutil.Process(orphan)) != psutil.STATUS_ZOMBIE:  # noqa: ASYNC110  # nothing tells
+            await anyio.sleep(0.001)
+    assert orphan in asked
+    assert not psutil.pid_exists(orphan)
+
+
 def leak_file(path: Path) -> Callable[[], None]:
     number = os.open(path, os.O_RDONLY)
     return lambda: os.close(number)

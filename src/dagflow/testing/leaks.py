@@ -149,7 +149,9 @@ def processes(before: frozenset[object]) -> Iterator[tuple[object, str]]:
                     yield key, f"process {process.pid} ({process.name()}), dead and not waited for"
                 else:
                     reap(process.pid)
-            except psutil.NoSuchProcess:  # it ended meanwhile
+            except psutil.ZombieProcess:  # it ended between two questions; the next look reaps it, if it is ours
+                yield key, f"process {process.pid}, dead and not waited for"
+            except psutil.NoSuchProcess:  # it is gone
                 continue
 
 
