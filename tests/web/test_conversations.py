@@ -111,7 +111,9 @@ async def test_many_conversations_at_once_are_never_mixed_up(graph: YamlGraph, k
 async def test_a_redis_that_is_killed_and_restarted_loses_no_acknowledged_step(graph: YamlGraph, kind: Kind) -> None:
     """What the API acknowledged before the kill is there after it, and every conversation gets to its end."""
     told: dict[int, list[str]] = {}
-    with tempfile.TemporaryDirectory() as folder, RedisServer(Path(folder), aof="always") as server:
+    # Over TCP: on asyncio, anyio's UNIX streams set the result of a future that was cancelled in the same turn of the
+    # loop (what is left of https://github.com/agronholm/anyio/issues/1267), which the kill of a server brings about.
+    with tempfile.TemporaryDirectory() as folder, RedisServer(Path(folder), aof="always", tcp=True) as server:
         with anyio.fail_after(120):
             async with api(graph, kind, server.url, runs=32) as client:
                 async with anyio.create_task_group() as group:
