@@ -82,8 +82,7 @@ class YamlNode:
     async def _work(self, activation: Activation, context: ActivationContext) -> Step:
         front = _front(context)
         scope = front.scope(activation, context)
-        if self.requires:
-            self._check_required(scope)
+        self._check_required(scope)
         if self.skip_key is not None and scope.state.get(self.skip_key) is not None:
             return self._step(front, activation, scope, self._without_body({}, scope.state[self.skip_key], "found"))
         try:

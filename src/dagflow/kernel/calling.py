@@ -33,8 +33,6 @@ async def call_function(function: Function, arguments: Mapping[str, Any], contex
         resolver = context.run.resolver
         values = await resolver.resolve(function.dependencies, node=context.node, asker=context, exclusive=False)
         given = {**arguments, **values}
-    if context.run.limit is None:
-        return await call_here(function, given)
     return await under_permit(context, partial(call_here, function, given))
 
 

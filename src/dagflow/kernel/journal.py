@@ -55,8 +55,7 @@ class Journal:
         # `anyio.current_time` looks its event loop up anew at each call; events are recorded too often for that.
         self._clock = current_token().backend_class.current_time
         self._began = self._clock()
-        self.wall: float = time.time()
-        """When it began, in seconds since the epoch."""
+        self._wall = time.time()
         self._followers: list[Subscription] = []
         self._cursors: list[Cursor] = []
         self._parts = Parts(self.events)
@@ -71,9 +70,9 @@ class Journal:
         self.events.extend(events)
         if events:
             # Seconds since the first record of all, by the wall clock, and never before the newest one.
-            past = max(self.wall - events[0].wall + events[0].elapsed, events[-1].elapsed)
+            past = max(self._wall - events[0].wall + events[0].elapsed, events[-1].elapsed)
             self._began -= past
-            self.wall -= past
+            self._wall -= past
         for follower in self._followers:
             follower.begin(len(events))
 
@@ -117,7 +116,7 @@ class Journal:
         if since is not None:
             fields["duration"] = elapsed - since
         seq = self.events.newest + (not kind.live)
-        event = kind(seq=seq, run=run, wall=self.wall + elapsed, elapsed=elapsed, **fields)
+        event = kind(seq=seq, run=run, wall=self._wall + elapsed, elapsed=elapsed, **fields)
         if not kind.live:
             self.append(event, payload)
         elif self._followers:
@@ -128,8 +127,12 @@ class Journal:
         """Seconds since the journal began."""
         return self._clock() - self._began
 
+    def stamp(self, run: str, elapsed: float) -> dict[str, Any]:
+        """What the next event of `run` has beside fields of its own, `elapsed` seconds after the journal began."""
+        return {"seq": self.events.newest + 1, "run": run, "wall": self._wall + elapsed, "elapsed": elapsed}
+
     def append(self, event: Event, payload: Mapping[str, Any] | None = None) -> None:
-        """Append an event that is made already: its number is the next one, and its time is now.
+        """Append an event that is made already, with the newest `stamp`.
 
         What `record` does, for those who record so often that it shows.
         """
@@ -144,7 +147,7 @@ class Journal:
     def tell(self, make: Callable[..., Event], **fields: Any) -> None:
         """Hand a live event to those who follow now; `make` is given its number and times with the `fields`."""
         elapsed = self.elapsed()
-        event = make(seq=self.events.newest, wall=self.wall + elapsed, elapsed=elapsed, **fields)
+        event = make(seq=self.events.newest, wall=self._wall + elapsed, elapsed=elapsed, **fields)
         self._offer(event)
 
     def _offer(self, event: Event) -> None:
